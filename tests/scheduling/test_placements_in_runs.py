@@ -11,12 +11,7 @@ from clustersim.simulation.simulate import simulate
 from tests.simulation.fleets import cluster, crowd, pool
 
 PLACEMENTS = ("topology_aware", "fragmentation_aware", "buddy_cells")
-NOT_HERE = {
-    "kueue",  # needs a file of quotas
-    "max_throughput_per_cost",  # needs prices
-    "finish_time_fairness",  # jobs without work
-    "min_makespan",
-}
+NEED_OPTIONS = {"max_throughput_per_cost", "kueue", "kai"}
 
 
 def run(policy: str, placement: str, n_jobs: int = 60) -> None:
@@ -34,6 +29,6 @@ def test_all_jobs_end_under_easy(placement: str) -> None:
 @pytest.mark.slow
 @pytest.mark.full
 @pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("policy", sorted(set(POLICIES) - NOT_HERE))
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - NEED_OPTIONS))
 def test_all_jobs_end_under_every_policy(policy: str, placement: str) -> None:
     run(policy, placement, 120)

@@ -211,7 +211,6 @@ def test_jobs_beyond_all_quotas_never_run():
 
 
 SOME_JOB: list[Row] = [("a", 0, 1, 1)]
-SMALLER = {"n_accelerators": [2], "min_accelerators": [1]}
 
 
 @pytest.mark.parametrize(
@@ -225,11 +224,6 @@ SMALLER = {"n_accelerators": [2], "min_accelerators": [1]}
         ({"a": queue()}, {"cohorts": {"lab": {"parent": "lab"}}}, "circle: lab > lab"),
         ({"a": queue()}, {"by": "team"}, "have no column 'team', which option by names"),
         ({"a": queue()}, {"priority": [0.5]}, "priority: must be whole numbers"),
-        (
-            {"a": queue()},
-            {"columns": {"n_accelerators": [2], "min_accelerators": [1]}},
-            "partial admission",
-        ),
         ({"a": {"quotas": {"all": 8, "h200": 8}}}, {}, "only one of the two is possible"),
         ({"a": queue()}, {"strategies": []}, "option strategies: is empty"),
     ],
@@ -252,6 +246,13 @@ def test_the_file_is_relative_to_the_folder(tmp_path: Path):
             Cluster("lab", (a_pool("h200", 1),)),
             Scheduling(policy="kueue"),
         )
+
+
+def test_ranges_of_sizes_are_said_to_be_ignored(capsys: pytest.CaptureFixture[str]):
+    columns = {"n_accelerators": [2], "min_accelerators": [1]}
+    result = run({"a": queue()}, SOME_JOB, columns=columns)
+    assert result.jobs["outcome"].tolist() == ["finished"]
+    assert capsys.readouterr().err.count("without partial admission") == 1
 
 
 def test_the_rules_of_scheduling_hold():

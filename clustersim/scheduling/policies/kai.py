@@ -66,6 +66,7 @@ class Kai(Preemptive):
 
     whole_cluster: ClassVar[bool] = True
     divides_quotas: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
     by: str | None = None
     actions: tuple[Literal["consolidation", "reclaim", "preempt"], ...] = (
         "consolidation",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.errors import InputError, nearest_hint, nearest_name
+from clustersim.notes import note
 from clustersim.scheduling.kueue import QuotaTree
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import JobColumns, Partition
@@ -85,7 +86,7 @@ class QuotaJobs:
     ------
     InputError
         If a pool of the file is not in the cluster, a job is in no queue of the file, or the column
-        `by`, a priority or ``min_accelerators`` cannot be used.
+        `by`, or a priority cannot be used.
 
     Examples
     --------
@@ -119,7 +120,7 @@ borrow"}
         self.priority = _whole_numbers(columns, "priority", n_jobs)
         times = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
         self.submit_s: list[float] = times.tolist()
-        self._check_minimum()
+        self._note_minimum()
         self._flavors: dict[tuple[int, int], tuple[str, ...]] = {}
         self._members: dict[tuple[int, int], tuple[int, ...]] = {}
         self._closed: dict[str, int] = {}
@@ -143,18 +144,17 @@ borrow"}
         default = -1 if quotas.default is None else number[quotas.default]
         return [number.get(name, default) for name in names]
 
-    def _check_minimum(self) -> None:
-        """Raise an error if a job may run with fewer accelerators, which is not simulated."""
+    def _note_minimum(self) -> None:
+        """Say that a job does not start with fewer accelerators although it may."""
         if "min_accelerators" not in self._jobs.columns:
             return
         least = np.asarray(self._jobs.columns["min_accelerators"], dtype=np.float64)
         smaller = int((least < np.asarray(self._jobs.n_accelerators)).sum())
         if smaller:
-            raise InputError(
-                "jobs",
-                f"min_accelerators: {counted(smaller, 'job')} could start with fewer accelerators "
-                "than n_accelerators (partial admission), which policies with quotas do not "
-                "simulate; leave the column out",
+            note(
+                f"{counted(smaller, 'job')} could start with fewer accelerators than "
+                "n_accelerators (min_accelerators); policies with queues' quotas start jobs at "
+                "n_accelerators only, without partial admission"
             )
 
     def flavors(self, job: int) -> tuple[str, ...]:
