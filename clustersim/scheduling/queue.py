@@ -18,7 +18,7 @@ from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.holding import Destination, Holding, Part, SizeRange, Split, job_s
-from clustersim.scheduling.placements import ManyNodes, NodePlacement, Nodes, Placement
+from clustersim.scheduling.placements import ManyNodes, NodeFree, NodePlacement, Nodes, Placement
 from clustersim.scheduling.preemption import Protection
 from clustersim.scheduling.windows import Windows, only_in
 
@@ -565,6 +565,51 @@ class Queue:
     def _are_open(self, job: int, partition: Partition, nodes: Nodes) -> bool:
         open_nodes = self.open_nodes(job, partition)
         return open_nodes is None or all(open_nodes[node] for node, _ in nodes)
+
+    @staticmethod
+    def are_announced(partition: Partition) -> bool:
+        """Whether there are windows on a partition that have been announced and are not over."""
+        return partition.windows is not None and bool(partition.windows.announced)
+
+    def fit_each(
+        self, jobs: Ints, partition: Partition, node_free: NodeFree | None = None
+    ) -> Bools:
+        """Return which of some waiting jobs would each fit now on nodes that are open to it.
+
+        Parameters
+        ----------
+        jobs : int array (jobs,)
+        partition : Partition
+            With windows that have been announced.
+        node_free : int array (nodes,), optional
+            Accelerators of each node that they may use; by default all that are free.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> from clustersim.scheduling.windows import Window, Windows
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> h200.windows = Windows(n_nodes=2)
+        >>> h200.windows.announced.append(Window("update", 90.0, 99.0, np.array([True, False])))
+        >>> jobs = JobColumns([16, 16], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.fit_each(np.array([0, 1]), h200).tolist()
+        [True, False]
+        """
+        windows, placement = partition.windows, partition.placement
+        assert windows is not None, "there are windows"
+        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+        numbers = jobs.tolist()
+        sizes, estimate_s = self.jobs.n_accelerators, self.jobs.estimate_s[partition.pool]
+        return windows.fit_each(
+            jobs,
+            np.array([sizes[job] for job in numbers], dtype=np.int64),
+            self.now + np.array([estimate_s[job] for job in numbers], dtype=np.float64),
+            placement,
+            placement.free_by_node() if node_free is None else node_free,
+            self.now,
+        )
 
     def most(self, job: int, index: int) -> int:
         """Return the accelerators of a partition that a job could use if no other job ran.

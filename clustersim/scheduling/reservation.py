@@ -58,6 +58,10 @@ class Reservation:
         """
         raise NotImplementedError
 
+    def unclaimed(self) -> NodeFree:
+        """Return the accelerators of each node that are free now and not claimed."""
+        raise NotImplementedError
+
     def taken(self, nodes: Nodes) -> None:
         """Record that `nodes` were allocated to a job that should end before the shadow time."""
         raise NotImplementedError
@@ -114,6 +118,9 @@ class NodeReservation(Reservation):
             placement.take_these(nodes, n)
             self._claim, self._shared = left, False
         return nodes
+
+    def unclaimed(self) -> NodeFree:
+        return self._claim.unclaimed(self._placement)
 
     def taken(self, nodes: Nodes) -> None:
         self._claim = Claim(self._claim.shadow, self._claim.surplus)
@@ -246,8 +253,10 @@ class Ahead:
             if self._total < n:
                 continue
             open_nodes = self._windows.open_nodes(job, time, time + estimate_s)
-            chosen = self._placement.choose_in(n, only_in(self._free, open_nodes))
-            if chosen is not None:
+            there = only_in(self._free, open_nodes)
+            if self._placement.fits_in(n, there):
+                chosen = self._placement.choose_in(n, there)
+                assert chosen is not None, "it fits"
                 _take_from(self._free, chosen)
                 return Claim(time, self._free), chosen
         raise AssertionError("a job that does not fit an empty partition is never submitted")

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clustersim.array_types import Bools
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import ClusterSimError
 
 if TYPE_CHECKING:
     from clustersim.scheduling.placements import NodeFree, NodePlacement, Nodes
 
 __all__ = ["Window", "Windows", "only_in"]
+
+_MOST_SHARED = 30
+"""Largest number of windows with users that tell jobs apart."""
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +119,52 @@ class Windows:
             if nodes is not None:
                 return nodes
         return None
+
+    def fit_each(
+        self,
+        jobs: Ints,
+        sizes: Ints,
+        end_s: Floats,
+        placement: NodePlacement,
+        node_free: NodeFree,
+        now: float,
+    ) -> Bools:
+        """Return which of some jobs would each fit now on nodes that are open to it.
+
+        With very many windows for some jobs only, jobs that do not fit may be among them.
+
+        Parameters
+        ----------
+        jobs, sizes : int arrays (jobs,)
+            Waiting jobs and their numbers of accelerators.
+        end_s : float64 array (jobs,)
+            Time at which each would end by its estimate, seconds.
+        placement : NodePlacement
+        node_free : int array (nodes,)
+            Accelerators of each node that they could use without the windows.
+        now : float
+            Seconds.
+        """
+        windows = sorted(
+            (w for w in self.announced if now < w.end_s), key=lambda w: (bool(w.may_use), w.begin_s)
+        )
+        plain = [w for w in windows if not w.may_use]
+        first_s = [w.begin_s if now < w.begin_s else -np.inf for w in plain]
+        kind = np.searchsorted(first_s, end_s, side="left")  # windows before the end are in the way
+        shared = windows[len(plain) :][:_MOST_SHARED]
+        for row, window in enumerate(shared):
+            crosses = (end_s > window.begin_s) | (now >= window.begin_s)
+            in_the_way = crosses & ~np.isin(jobs, list(window.may_use))
+            kind += in_the_way * ((len(plain) + 1) << row)
+        fits = np.zeros(len(jobs), dtype=np.bool_)
+        for number in np.unique(kind).tolist():
+            users, count = divmod(number, len(plain) + 1)
+            closed = [window.nodes for window in plain[:count]]
+            closed += [window.nodes for row, window in enumerate(shared) if users >> row & 1]
+            open_nodes = ~np.logical_or.reduce(closed) if closed else None
+            own = kind == number
+            fits[own] = placement.fits_each_of(sizes[own], only_in(node_free, open_nodes))
+        return fits
 
     @staticmethod
     def _parts(open_nodes: Bools | None, own: Bools | None) -> Iterator[Bools | None]:

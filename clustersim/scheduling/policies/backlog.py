@@ -75,7 +75,7 @@ class Backlog:
             self.end += 1
         self._write(at, job)
 
-    def jobs_at(self, positions: Ints) -> Ints:
+    def jobs_at(self, positions: Ints | slice) -> Ints:
         """Return the jobs at positions."""
         jobs: Ints = self._job[positions]
         return jobs

@@ -248,8 +248,9 @@ class Easy(Policy):
 
     def _may_start(self, where: slice | Ints, now: float) -> Ints:
         """Find the rows of `where` whose jobs fit now and delay no reservation."""
-        backlog, partitions = self._backlog, self.queue.partitions
-        largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
+        backlog, queue = self._backlog, self.queue
+        partitions = queue.partitions
+        largest = {i: partitions[i].placement.largest_gang() for i in queue.members}
         size = backlog.size[where]
         if self.queue.jobs.split is not None:
             return self._may_start_across(where, largest)
@@ -266,11 +267,21 @@ class Easy(Policy):
             if self._several_choices:
                 here &= self._allows[index][backlog.choice[where][rows]]
             reservation = self._reservations.get(index)
+            if queue.are_announced(partitions[index]) and np.count_nonzero(here):
+                own = here.nonzero()[0]
+                jobs = backlog.jobs_at(where)[rows][own]
+                here[own] = queue.fit_each(jobs, partitions[index])
             if reservation is not None and np.count_nonzero(here):
                 estimate_s = backlog.estimate_s(partitions[index].pool)[where][rows]
                 too_long = here & ~(now + estimate_s <= reservation.shadow)
                 if np.count_nonzero(too_long):
                     here[too_long] = reservation.fits_each(size[too_long])
+                    if queue.are_announced(partitions[index]):
+                        too_long &= here
+                        jobs = backlog.jobs_at(where)[rows][too_long]
+                        if len(jobs):
+                            free = reservation.unclaimed()
+                            here[too_long] = queue.fit_each(jobs, partitions[index], free)
             may |= here
         return rows[may]
 

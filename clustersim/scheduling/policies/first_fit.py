@@ -105,7 +105,12 @@ class FirstFit(Policy):
         fits = np.zeros(len(rows), dtype=bool)
         choice = self._backlog.choice[positions[rows]]
         for index in self.queue.members:
-            fits |= partitions[index].placement.fits_each(sizes[rows]) & self._allows[index][choice]
+            here = partitions[index].placement.fits_each(sizes[rows]) & self._allows[index][choice]
+            if self.queue.are_announced(partitions[index]) and np.count_nonzero(here):
+                own = here.nonzero()[0]
+                jobs = self._backlog.jobs_at(positions[rows[own]])
+                here[own] = self.queue.fit_each(jobs, partitions[index])
+            fits |= here
         return rows[fits]
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
-from clustersim.scheduling.placements import Nodes
+from clustersim.scheduling.placements import NodeFree, Nodes
 from clustersim.scheduling.policies.easy import Easy
 from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.slurm_options import SlurmOptions
@@ -321,6 +321,9 @@ class _Closed(Reservation):
 
     def take_unclaimed(self, n: int, open_nodes: Bools | None = None) -> None:
         return None
+
+    def unclaimed(self) -> NodeFree:
+        raise NotImplementedError("no job fits")
 
     def taken(self, nodes: Nodes) -> None:
         pass
