@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from tests.examples import examples
+from tests.full_counts import first_of
 from tests.simulation.fleets import cluster, crowd, jobs, pool
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=examples(40))
@@ -149,8 +151,16 @@ def test_moves_are_possible_and_make_room(data: st.DataObject) -> None:
     assert placement.fits_each(np.array([gang]))[0]
 
 
-@pytest.mark.parametrize("policy", ["fcfs", "first_fit", "easy", "sjf"])
-@pytest.mark.parametrize("placement", ["consolidate", "topology_aware", "fragmentation_aware"])
+@pytest.mark.parametrize(
+    ("policy", "placement"),
+    first_of(
+        product(
+            ["fcfs", "first_fit", "easy", "sjf"],
+            ["consolidate", "topology_aware", "fragmentation_aware"],
+        ),
+        4,
+    ),
+)
 def test_all_jobs_end_and_no_work_is_lost(policy: str, placement: str) -> None:
     log = crowd(7, 100)
     options = {"policy": policy, "every": 40, "min_run": 5, "cost": 1}

@@ -207,5 +207,5 @@ class Defragment(PreemptionOptions, Policy):
                 nodes = partition.nodes_of[job]
                 if len(nodes) == 1:
                     node, chips = nodes[0]
-                    if chips < chips_per_node:
+                    if chips < chips_per_node and chips == self.n_accelerators(job):
                         yield Small(job, node, chips)
