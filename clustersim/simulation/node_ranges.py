@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
 
-__all__ = ["by_node", "in_ranges", "range_texts"]
+__all__ = ["by_node", "in_ranges", "one_row_an_attempt", "range_texts"]
 
 _RANGE = r"^(?P<first>\d+)(?:-(?P<last>\d+))?:(?P<chips>\d+)$"
 
@@ -158,3 +158,41 @@ def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
     compact.insert(at, "nodes", pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string"))
     compact["n_accelerators"] = np.add.reduceat(chips, row)
     return compact
+
+
+def one_row_an_attempt(ranges: pd.DataFrame) -> pd.DataFrame:
+    """Return allocations with one row for each attempt, also for those on several pools.
+
+    Parameters
+    ----------
+    ranges : pandas.DataFrame
+        ``Result.allocation_ranges``, in order of job, then of start.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The first row of each attempt, with the accelerators of all its pools.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.simulation.node_ranges import one_row_an_attempt
+    >>> ranges = pd.DataFrame(
+    ...     {
+    ...         "job_id": [1, 1, 2],
+    ...         "pool": ["h200", "h20", "h20"],
+    ...         "n_accelerators": [16, 8, 8],
+    ...         "start_s": 0.0,
+    ...         "end_s": 60.0,
+    ...     }
+    ... )
+    >>> one_row_an_attempt(ranges)[["job_id", "n_accelerators"]].to_numpy().tolist()
+    [[1, 24], [2, 8]]
+    """
+    keys = [ranges[name].to_numpy() for name in ("job_id", "start_s", "end_s")]
+    same = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+    if not same.any():
+        return ranges
+    first = np.r_[True, ~same]
+    size = np.add.reduceat(ranges["n_accelerators"].to_numpy(), np.flatnonzero(first))
+    return ranges[first].assign(n_accelerators=size)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.simulation.metrics import in_service
+from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
 
@@ -58,6 +59,7 @@ def queue_length(jobs: pd.DataFrame, allocations: pd.DataFrame, end_s: float) ->
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     n = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     joined = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool) & (submit_s <= end_s)
+    allocations = one_row_an_attempt(allocations.assign(n_accelerators=0))
     row = pd.Index(jobs["job_id"]).get_indexer(pd.Index(allocations["job_id"]))
     start_s = allocations["start_s"].to_numpy(dtype=np.float64)
     stop_s = allocations["end_s"].to_numpy(dtype=np.float64)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import clustersim as cs
 from clustersim import Scheduling
+from clustersim.analysis.policy.fairness import finish_time_fairness
 from clustersim.engine.engine import Simulation
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.recovery import Recovery
@@ -30,6 +31,7 @@ from clustersim.scheduling import (
     Wake,
 )
 from clustersim.scheduling.decisions import Decision
+from clustersim.simulation.queue_length import queue_length
 from tests.examples import examples
 from tests.simulation.fleets import cluster
 from tests.simulation.fleets import pool as a_pool
@@ -299,6 +301,12 @@ def test_allocations_list_each_pool_of_a_job_and_metrics_count_both():
     result = cs.simulate(jobs, fleet, settings)
     held = result.allocations[["pool", "node", "n_accelerators"]]
     assert held.to_numpy().tolist() == [["a", 0, 8], ["a", 1, 8], ["a", 2, 8], ["b", 0, 8]]
+    second = cs.simulate(pd.concat([jobs, jobs.assign(job_id=8)]), fleet, settings)
+    queue = queue_length(second.jobs, second.allocation_ranges, 100.0)
+    assert queue.to_numpy().tolist() == [[0, 1, 32], [50, 0, 0], [100, 0, 0]]
+    # Of 40 accelerators, job 1 has a share of 1/2, with which its 50 s take 32 / 20 times as long;
+    # job 2 is one of 1.5 jobs on average.
+    assert finish_time_fairness(second).tolist() == pytest.approx([50 / 80, 100 / 60])
     steps = result.utilisation
     assert steps.groupby("pool", observed=True)["allocated"].max().to_dict() == {"a": 24, "b": 8}
 

@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.analysis.policy.free_nodes import Free, free_over_time
 from clustersim.analysis.policy.steps import NONE, least_covering, values_at
 from clustersim.array_types import Bools, Floats, Ints
+from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
@@ -150,7 +151,7 @@ def _state(free: Free, at_s: Floats) -> dict[str, npt.NDArray[np.float64]]:
 
 def _waits(result: Result, can_run: Bools, end_s: float) -> tuple[Ints, Floats, Floats]:
     """Return the job, begin and end of each wait that has a length."""
-    jobs, ran = result.jobs, result.allocation_ranges
+    jobs, ran = result.jobs, one_row_an_attempt(result.allocation_ranges)
     row = pd.Index(jobs["job_id"]).get_indexer(pd.Index(ran["job_id"]))
     start_s, stop_s = (ran[name].to_numpy(dtype=np.float64) for name in ("start_s", "end_s"))
     first = np.r_[True, row[1:] != row[:-1]][: len(row)]

@@ -12,6 +12,7 @@ from clustersim.analysis.policy.names import name_codes
 from clustersim.analysis.policy.steps import count_integral, integral
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import in_service
+from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
@@ -97,7 +98,7 @@ def _kept_s(result: Result) -> Floats:
     """Return the time that the kept work of each job took, seconds; 0 if it never ran."""
     table, name = result.attempts, "kept_s"
     if table is None:
-        table = result.allocation_ranges
+        table = one_row_an_attempt(result.allocation_ranges)
         own = (table["end_s"] - table["start_s"]).to_numpy(dtype=np.float64)
     else:
         own = table[name].to_numpy(dtype=np.float64)
