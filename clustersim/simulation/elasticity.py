@@ -10,6 +10,7 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.scheduling.elastic import Amdahl, Curve, Elastic, SpeedCurve, usual_sizes
 from clustersim.simulation.speeds import Speeds
+from clustersim.units import counted
 from clustersim.workload.measured_rates import rated, rates_at_sizes, rates_of
 from clustersim.workload.size_ranges import has_ranges, serial_shares, size_ranges
 
@@ -84,9 +85,9 @@ def elastic_notes(jobs: pd.DataFrame, by_model: Ints) -> list[str]:
     if not rest.any():
         return []
     return [
-        f"{int(rest.sum()):,} jobs with a range of sizes are taken to be as many times faster as "
-        "they have more accelerators; a column serial_share (0 to 1), rates at several sizes "
-        "(steps_per_s.POOL@N) or models and tokens tell more"
+        f"speed is taken to be proportional to the number of accelerators for "
+        f"{counted(int(rest.sum()), 'job')} with a range of sizes; a column serial_share (0 to 1), "
+        "rates at several sizes (steps_per_s.POOL@N) or models and tokens tell more"
     ]
 
 

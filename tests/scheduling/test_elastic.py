@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import clustersim as cs
 from clustersim import Scheduling
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision
@@ -120,7 +121,7 @@ def test_measured_rates_at_sizes_give_run_times_between_them() -> None:
 def test_speed_without_more_is_linear_and_said_to_be() -> None:
     found = run(jobs([(0, 8, 100)], min_accelerators=1), "sia", 8)
     notes = found.provenance["notes"]
-    assert any("1 jobs with a range of sizes are taken to be as many times" in n for n in notes)
+    assert any("number of accelerators for 1 job with a range of sizes" in n for n in notes)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "sjf", "first_fit", "largest_first", "easy"])
@@ -174,6 +175,7 @@ class TwiceAsLarge(Policy):
             yield Start(job, size=2 * self.n_accelerators(job))
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_model_is_chosen_again_at_each_size() -> None:
     catalogue = cs.load_catalogue()
     machines = cs.compile_cluster(cs.load_cluster("mixed-small", catalogue))
@@ -250,7 +252,7 @@ def table_of(log: list[tuple[int, int, int, int, int, int]]) -> pd.DataFrame:
     )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(24), deadline=None)
 @given(log=elastic_logs(), restart_s=st.integers(0, 5))
 def test_sizes_chosen_in_rounds_are_those_of_a_plain_twin(
     log: list[tuple[int, int, int, int, int, int]], restart_s: int
@@ -262,7 +264,7 @@ def test_sizes_chosen_in_rounds_are_those_of_a_plain_twin(
 
 
 @pytest.mark.parametrize("policy", ["sia", "pollux"])
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(
     log=elastic_logs(),
     learns=st.booleans(),
@@ -297,3 +299,10 @@ def test_work_is_conserved_and_sizes_are_in_the_range(
     )
     done = (tries["kept_s"] * speed / usual / tries["duration_s"]).groupby(tries["job_id"]).sum()
     np.testing.assert_allclose(done, 1.0, atol=1e-9)
+
+
+def test_a_first_start_can_take_the_time_of_a_restart() -> None:
+    table = jobs([(0, 8, 100)])
+    recovery = Recovery([[np.inf]], [0.0], [25.0], at_first=True)
+    result = simulate(table, cluster(a_pool("a", 1, 8)), recovery=recovery, check=True)
+    assert result.jobs["finish_s"].tolist() == [125]
