@@ -1,5 +1,7 @@
 """Run all benchmarks: `make bench`; `python -m tests.benchmarks studies` those of studies alone.
 
+`python -m tests.benchmarks passes` times the passes of every policy.
+
 The logs are those of the reference data (CLUSTERSIM_DATA); where they are absent, logs of
 the same size are drawn from the workload models.  Times are wall-clock seconds of the whole
 of it, reading the log and writing the result included, unless said otherwise.
@@ -7,6 +9,7 @@ of it, reading the log and writing the result included, unless said otherwise.
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -18,12 +21,15 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.catalogue import load_catalogue
+from clustersim.files import read_yaml
+from clustersim.scenario.run import run
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import replay
 from clustersim.text_table import table
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
+from tests.benchmarks.passes import passes
 from tests.benchmarks.step_time import step_time
 from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data
@@ -34,7 +40,13 @@ PEERS = {"FCFS": 5_000, "EASY": 804}
 
 
 def main() -> None:
-    parts = {"step_time": step_time, "studies": studies, "simulation": simulation}
+    parts = {
+        "step_time": step_time,
+        "studies": studies,
+        "passes": passes,
+        "policies": policies,
+        "simulation": simulation,
+    }
     rows = [row for name in sys.argv[1:] or parts for row in parts[name]()]
     print(table(rows, ["benchmark", "count", "seconds", "a second", "measured", "bound", ""]))
     if any(row[-1] == "MISSED" for row in rows):
@@ -54,6 +66,62 @@ def simulation() -> list[tuple[object, ...]]:
             *philly(_log(traces, "philly_2017", "philly-2017", 82_247, folder), folder),
             *fleet(folder),
         ]
+
+
+def policies() -> list[tuple[object, ...]]:
+    """Policies with bounds of their own, on the log of Philly and on the fleet of 2026."""
+    data = reference_data()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        path = _log(None if data is None else data / "traces", "philly_2017", "philly-2017",
+                    82_247, folder)  # fmt: skip
+        log = read_jobs(path).jobs.drop(columns="vc", errors="ignore")
+        return [
+            _least_rate("easy_sjbf", log, 400, 12_000),
+            _least_rate("conservative", log.head(30_000), 800, 5_000),
+            _least_rate("conservative", log.head(30_000), 400, 5_000),
+            _against_easy(folder),
+        ]
+
+
+def _least_rate(
+    policy: str, log: pd.DataFrame, accelerators: int, least: int
+) -> tuple[object, ...]:
+    seconds = _timed(lambda: replay(log, policy=policy, accelerators=accelerators))
+    easy = _timed(lambda: replay(log, policy="easy", accelerators=accelerators))
+    return _row(
+        f"{policy}, Philly, {accelerators} accelerators",
+        len(log),
+        seconds,
+        measured=f"{seconds / easy:.1f} x EASY",
+        bound=f">= {least:,}/s",
+        kept=len(log) / seconds >= least,
+    )
+
+
+def _against_easy(folder: Path) -> tuple[object, ...]:
+    """Priorities with age and fair share, at four times the load that the fleet carries."""
+    fields = read_yaml(FLEET)
+    fields["workload"] |= {"jobs": 100_000, "load": 4.0}
+    for job_class in fields["workload"]["generate"]["classes"]:
+        job_class["users"] = {f"user {number}": 1 / number for number in range(1, 101)}
+    weights = {"weight_age": 1000, "weight_fair_share": 10_000, "weight_job_size": 100}
+    schedulers = {"easy": {}, "multifactor": weights}
+    seconds = {}
+    for policy, options in schedulers.items():
+        fields["scheduler"] = {"policy": policy, "options": options, "placement": "consolidate"}
+        scenario = folder / f"{policy}.yaml"
+        scenario.write_text(json.dumps(fields))
+        seconds[policy] = _timed(lambda scenario=scenario: run(scenario))
+    ratio = seconds["multifactor"] / seconds["easy"]
+    return _row(
+        "multifactor with fair share, 2026 fleet, overload",
+        100_000,
+        seconds["multifactor"],
+        measured=f"{ratio:.1f} x EASY",
+        bound="<= 3 x EASY",
+        kept=ratio <= 3,
+    )
 
 
 def _log(traces: Path | None, name: str, model: str, n_jobs: int, folder: Path) -> Path:
