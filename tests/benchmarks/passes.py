@@ -21,7 +21,7 @@ from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 
-__all__ = ["passes", "timed_passes"]
+__all__ = ["coming_jobs", "four_pools", "passes", "timed_passes"]
 
 WAITING, RUNNING = 2_000, 1_000
 BOUND_S, BOUND_OF_PROGRAMS_S = 0.05, 1.0
@@ -105,11 +105,12 @@ def timed_passes(name: str) -> list[float]:
 
     timed = type(chosen.__name__, (chosen,), {"schedule": schedule, "__doc__": chosen.__doc__})
     scheduling = Scheduling(policy=timed, placement="consolidate")
-    simulate(_jobs(), _cluster(), scheduling, horizon_s=HORIZON_S, by_node=False)
+    simulate(_jobs(), four_pools(), scheduling, horizon_s=HORIZON_S, by_node=False)
     return seconds
 
 
-def _cluster() -> Cluster:
+def four_pools() -> Cluster:
+    """A cluster of four pools of different chips."""
     pools = {
         pool: {"accelerator": chip, "nodes": NODES, "chips_per_node": 8}
         for pool, chip in POOLS.items()
@@ -119,16 +120,20 @@ def _cluster() -> Cluster:
 
 def _jobs() -> pd.DataFrame:
     """Jobs that fill the cluster at time 0, those that wait behind them, and those that come."""
-    draw = np.random.default_rng(18)
     first, later = RUNNING + WAITING + 200, round(HORIZON_S / MEAN_RUN_S * RUNNING)
-    n = first + later
-    submit_s = np.concatenate([np.zeros(first), np.sort(draw.uniform(1, HORIZON_S, later))])
-    steps = draw.lognormal(0, 1, n) * MEAN_RUN_S / np.exp(0.5)
+    jobs = coming_jobs(first + later)
+    came_s = np.sort(np.random.default_rng(1).uniform(1, HORIZON_S, later))
+    return jobs.assign(submit_s=np.concatenate([np.zeros(first), came_s]))
+
+
+def coming_jobs(n: int, *, every_s: float = 10.0) -> pd.DataFrame:
+    """Jobs of 20 users, one after the other."""
+    draw = np.random.default_rng(18)
     jobs = {
         "job_id": np.arange(n),
-        "submit_s": submit_s,
+        "submit_s": np.cumsum(draw.exponential(every_s, n)),
         "n_accelerators": draw.choice(list(SIZES), n, p=list(SIZES.values())),
-        "steps": steps,
+        "steps": draw.lognormal(0, 1, n) * MEAN_RUN_S / np.exp(0.5),
         "user": draw.choice(USERS, n),
         "team": draw.choice(list(TEAMS), n),
         "qos": draw.choice(["high", "normal"], n, p=[0.1, 0.9]),
