@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="run a study: many runs and their analysis",
         description="Run the study in a YAML file. Each run is stored as soon as it is done; "
         "--resume continues a study that was stopped.",
-        epilog="example: clustersim study experiments/policy_comparison.yaml --out out/policies\n"
+        epilog="example: clustersim study experiments/capacity_vs_load.yaml --out out/load\n"
         "         clustersim study my-study.yaml --out out/mine --dask tcp://scheduler:8786",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

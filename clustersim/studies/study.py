@@ -148,7 +148,7 @@ def load_study(
     >>> import clustersim as cs
     >>> study = cs.load_study("policy_comparison", quick=True)
     >>> study.spec.varied
-    ['scheduler.policy', 'workload.load']
+    ['case', 'workload.generate', 'workload.jobs']
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)

@@ -1,5 +1,7 @@
 """Run all benchmarks: `make bench`; `python -m tests.benchmarks studies` those of studies alone.
 
+`python -m tests.benchmarks passes` times the passes of every policy.
+
 The logs are those of the reference data (CLUSTERSIM_DATA); where they are absent, logs of
 the same size are drawn from the workload models.  Times are wall-clock seconds of the whole
 of it, reading the log and writing the result included, unless said otherwise.
@@ -19,12 +21,14 @@ import pandas as pd
 
 from clustersim.catalogue import load_catalogue
 from clustersim.seeds import Streams
-from clustersim.simulation.simulate import replay
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.simulate import replay, simulate
 from clustersim.text_table import table
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
 from tests.benchmarks.placements import placements
+from tests.benchmarks.passes import coming_jobs, four_pools, passes
 from tests.benchmarks.step_time import step_time
 from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data
@@ -39,6 +43,8 @@ def main() -> None:
         "step_time": step_time,
         "placements": placements,
         "studies": studies,
+        "passes": passes,
+        "policies": policies,
         "simulation": simulation,
     }
     rows = [row for name in sys.argv[1:] or parts for row in parts[name]()]
@@ -60,6 +66,60 @@ def simulation() -> list[tuple[object, ...]]:
             *philly(_log(traces, "philly_2017", "philly-2017", 82_247, folder), folder),
             *fleet(folder),
         ]
+
+
+def policies() -> list[tuple[object, ...]]:
+    """Policies with bounds of their own, on the log of Philly and on four pools."""
+    data = reference_data()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        path = _log(None if data is None else data / "traces", "philly_2017", "philly-2017",
+                    82_247, folder)  # fmt: skip
+        log = read_jobs(path).jobs.drop(columns="vc", errors="ignore")
+        return [
+            _least_rate("easy_sjbf", log, 400, 12_000),
+            _least_rate("conservative", log.head(30_000), 800, 5_000),
+            _least_rate("conservative", log.head(30_000), 400, 5_000),
+            _against_easy(),
+        ]
+
+
+def _least_rate(
+    policy: str, log: pd.DataFrame, accelerators: int, least: int
+) -> tuple[object, ...]:
+    seconds = _timed(lambda: replay(log, policy=policy, accelerators=accelerators))
+    easy = _timed(lambda: replay(log, policy="easy", accelerators=accelerators))
+    return _row(
+        f"{policy}, Philly, {accelerators} accelerators",
+        len(log),
+        seconds,
+        measured=f"{seconds / easy:.1f} x EASY",
+        bound=f">= {least:,}/s",
+        kept=len(log) / seconds >= least,
+    )
+
+
+def _against_easy() -> tuple[object, ...]:
+    """Priorities by age, size and fair share, in overload on four pools."""
+    jobs, pools = coming_jobs(20_000, every_s=10.0), four_pools()
+    weights = {"weight_age": 1000.0, "weight_fair_share": 10_000.0, "weight_job_size": 100.0}
+    schedulers = {
+        "easy": Scheduling(policy="easy", placement="consolidate"),
+        "multifactor": Scheduling(policy="multifactor", placement="consolidate", options=weights),
+    }
+    seconds = {
+        policy: _timed(lambda chosen=chosen: simulate(jobs, pools, chosen, by_node=False))
+        for policy, chosen in schedulers.items()
+    }
+    ratio = seconds["multifactor"] / seconds["easy"]
+    return _row(
+        "multifactor with fair share, 4 pools, overload",
+        len(jobs),
+        seconds["multifactor"],
+        measured=f"{ratio:.1f} x EASY",
+        bound="<= 3 x EASY",
+        kept=ratio <= 3,
+    )
 
 
 def _log(traces: Path | None, name: str, model: str, n_jobs: int, folder: Path) -> Path:

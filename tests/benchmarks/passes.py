@@ -1,8 +1,8 @@
 """Time of a scheduling pass of every policy: 2,000 waiting and 1,000 running jobs, 4 chip types.
 
 All jobs are there from the beginning or come one after the other, so that most passes follow the
-end of a job or the arrival of one. Processor time, because that of the clock depends on what else
-the machine does.
+end of a job or the arrival of one. The same passes are timed twice, and the shorter time of each
+counts, because whatever else the machine does only makes them longer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 
-__all__ = ["passes", "timed_passes"]
+__all__ = ["coming_jobs", "four_pools", "passes", "timed_passes"]
 
 WAITING, RUNNING = 2_000, 1_000
 BOUND_S, BOUND_OF_PROGRAMS_S = 0.05, 1.0
@@ -36,7 +36,7 @@ NODES = 264
 """Of each pool, which gives room for 1,000 jobs."""
 MEAN_RUN_S, HORIZON_S = 7_200.0, 2_400.0
 LONGEST_S = 10.0
-"""Time after which no pass decides anything any more."""
+"""Time of all passes of a policy after which no further ones take place."""
 QUOTAS = {
     "queues": {
         team: {
@@ -68,15 +68,15 @@ def passes() -> list[tuple[object, ...]]:
     """Rows of the table of benchmarks: one for each policy."""
     rows: list[tuple[object, ...]] = []
     for name in POLICIES:
-        seconds = timed_passes(name)
+        seconds = np.minimum(*_of_equal_length(timed_passes(name), timed_passes(name)))
         bound = BOUND_OF_PROGRAMS_S if issubclass(POLICIES[name], InRounds) else BOUND_S
-        slowest = max(seconds)
+        slowest = float(seconds.max())
         rows.append(
             (
                 f"pass of {name}",
                 f"{len(seconds):,}",
-                f"{sum(seconds):.2f}",
-                f"{len(seconds) / sum(seconds):,.0f}",
+                f"{seconds.sum():.2f}",
+                f"{len(seconds) / seconds.sum():,.0f}",
                 f"mean {1e3 * np.mean(seconds):.1f} ms, slowest {1e3 * slowest:.1f} ms",
                 f"<= {1e3 * bound:,.0f} ms",
                 "ok" if slowest <= bound else "MISSED",
@@ -85,25 +85,32 @@ def passes() -> list[tuple[object, ...]]:
     return rows
 
 
-def timed_passes(name: str, options: Mapping[str, Any] | None = None) -> list[float]:
-    """Return the processor time of each pass, seconds, of those with enough jobs."""
+def _of_equal_length(*times: list[float]) -> list[list[float]]:
+    shortest = min(map(len, times))
+    return [each[:shortest] for each in times]
+
+
+def timed_passes(name: str) -> list[float]:
+    """Return the time of each pass after the first, seconds."""
     seconds: list[float] = []
-    chosen = find_policy(name, options=OPTIONS.get(name, {}) if options is None else options)
+    chosen = find_policy(name, options=OPTIONS.get(name, {}))
 
     def schedule(policy: Policy, now: float) -> None:
+        if sum(seconds) > LONGEST_S:
+            return
         began = time.perf_counter()
-        if sum(seconds) < LONGEST_S:
-            chosen.schedule(policy, now)
+        chosen.schedule(policy, now)
         if now > 0:
             seconds.append(time.perf_counter() - began)
 
     timed = type(chosen.__name__, (chosen,), {"schedule": schedule, "__doc__": chosen.__doc__})
     scheduling = Scheduling(policy=timed, placement="consolidate")
-    simulate(_jobs(), _cluster(), scheduling, horizon_s=HORIZON_S, by_node=False)
+    simulate(_jobs(), four_pools(), scheduling, horizon_s=HORIZON_S, by_node=False)
     return seconds
 
 
-def _cluster() -> Cluster:
+def four_pools() -> Cluster:
+    """A cluster of four pools of different chips."""
     pools = {
         pool: {"accelerator": chip, "nodes": NODES, "chips_per_node": 8}
         for pool, chip in POOLS.items()
@@ -113,16 +120,20 @@ def _cluster() -> Cluster:
 
 def _jobs() -> pd.DataFrame:
     """Jobs that fill the cluster at time 0, those that wait behind them, and those that come."""
-    draw = np.random.default_rng(18)
     first, later = RUNNING + WAITING + 200, round(HORIZON_S / MEAN_RUN_S * RUNNING)
-    n = first + later
-    submit_s = np.concatenate([np.zeros(first), np.sort(draw.uniform(1, HORIZON_S, later))])
-    steps = draw.lognormal(0, 1, n) * MEAN_RUN_S / np.exp(0.5)
+    jobs = coming_jobs(first + later)
+    came_s = np.sort(np.random.default_rng(1).uniform(1, HORIZON_S, later))
+    return jobs.assign(submit_s=np.concatenate([np.zeros(first), came_s]))
+
+
+def coming_jobs(n: int, *, every_s: float = 10.0) -> pd.DataFrame:
+    """Jobs of 20 users, one after the other."""
+    draw = np.random.default_rng(18)
     jobs = {
         "job_id": np.arange(n),
-        "submit_s": submit_s,
+        "submit_s": np.cumsum(draw.exponential(every_s, n)),
         "n_accelerators": draw.choice(list(SIZES), n, p=list(SIZES.values())),
-        "steps": steps,
+        "steps": draw.lognormal(0, 1, n) * MEAN_RUN_S / np.exp(0.5),
         "user": draw.choice(USERS, n),
         "team": draw.choice(list(TEAMS), n),
         "qos": draw.choice(["high", "normal"], n, p=[0.1, 0.9]),
