@@ -165,13 +165,22 @@ def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, 
 
 def add_windows(parser: argparse._ActionsContainer) -> None:
     """Add ``--maintenance`` and ``--reserve``, which may be repeated."""
-    from clustersim.scenario.window_texts import MAINTENANCE_HELP, RESERVE_HELP
-
-    for name, what, help_text in (
-        ("--maintenance", "POOL@START+DURATION", MAINTENANCE_HELP),
-        ("--reserve", "POOL:N@START+DURATION=USER", RESERVE_HELP),
-    ):
-        parser.add_argument(name, action="append", default=[], metavar=what, help=help_text)
+    parser.add_argument(
+        "--maintenance",
+        action="append",
+        default=[],
+        metavar="POOL@START+DURATION",
+        help="close a pool, some of its nodes (gpu:0-15@2d+4h) or all pools (all@2d+8h) from a "
+        "time or date on, such as gpu@2026-03-01T08:00+8h; may be repeated",
+    )
+    parser.add_argument(
+        "--reserve",
+        action="append",
+        default=[],
+        metavar="POOL:N@START+DURATION=USER",
+        help="keep accelerators for a user or several (ann,bo), such as gpu:64@2d+4h=ann; may be "
+        "repeated",
+    )
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:

@@ -9,16 +9,7 @@ from clustersim.calendar import Calendar
 from clustersim.errors import InputError, shown
 from clustersim.scenario.dates import time_s
 
-__all__ = ["MAINTENANCE_HELP", "RESERVE_HELP", "windows_of_texts"]
-
-MAINTENANCE_HELP = (
-    "maintenance: POOL[:NODES]@START+DURATION, such as gpu@2026-03-01T08:00+8h, gpu:0-15@2d+4h or "
-    "all@2d+8h; may be repeated"
-)
-RESERVE_HELP = (
-    "reservation in advance: POOL:ACCELERATORS@START+DURATION=USER[,USER], such as "
-    "gpu:64@2d+4h=ann; may be repeated"
-)
+__all__ = ["windows_of_texts"]
 
 
 def windows_of_texts(
@@ -57,7 +48,7 @@ def windows_of_texts(
         found.setdefault("maintenance", []).append(window)
     for text in reserve:
         which, equals, users = text.rpartition("=")
-        pool, n, window = _parts(which, calendar, "--reserve")
+        pool, n, window = _parts(which if equals else text, calendar, "--reserve")
         if not (equals and users.strip() and n.isdecimal()):
             raise InputError("--reserve", f"must be as gpu:64@2d+4h=ann, found {shown(text)}")
         names = [user.strip() for user in users.split(",") if user.strip()]

@@ -164,6 +164,11 @@ class Partition:
         return self.calendar.version, self.placement.free
 
     @property
+    def has_announced_windows(self) -> bool:
+        """Whether there are windows that have been announced and are not over."""
+        return self.windows is not None and bool(self.windows.announced)
+
+    @property
     def claims(self) -> Claims:
         """The claims of waiting gangs in the present state of the partition."""
         return self._claims.of(self.state)
@@ -565,11 +570,6 @@ class Queue:
     def _are_open(self, job: int, partition: Partition, nodes: Nodes) -> bool:
         open_nodes = self.open_nodes(job, partition)
         return open_nodes is None or all(open_nodes[node] for node, _ in nodes)
-
-    @staticmethod
-    def are_announced(partition: Partition) -> bool:
-        """Whether there are windows on a partition that have been announced and are not over."""
-        return partition.windows is not None and bool(partition.windows.announced)
 
     def fit_each(
         self, jobs: Ints, partition: Partition, node_free: NodeFree | None = None

@@ -267,7 +267,7 @@ class Easy(Policy):
             if self._several_choices:
                 here &= self._allows[index][backlog.choice[where][rows]]
             reservation = self._reservations.get(index)
-            if queue.are_announced(partitions[index]) and np.count_nonzero(here):
+            if partitions[index].has_announced_windows and np.count_nonzero(here):
                 own = here.nonzero()[0]
                 jobs = backlog.jobs_at(where)[rows][own]
                 here[own] = queue.fit_each(jobs, partitions[index])
@@ -276,7 +276,7 @@ class Easy(Policy):
                 too_long = here & ~(now + estimate_s <= reservation.shadow)
                 if np.count_nonzero(too_long):
                     here[too_long] = reservation.fits_each(size[too_long])
-                    if queue.are_announced(partitions[index]):
+                    if partitions[index].has_announced_windows:
                         too_long &= here
                         jobs = backlog.jobs_at(where)[rows][too_long]
                         if len(jobs):

@@ -106,7 +106,7 @@ class FirstFit(Policy):
         choice = self._backlog.choice[positions[rows]]
         for index in self.queue.members:
             here = partitions[index].placement.fits_each(sizes[rows]) & self._allows[index][choice]
-            if self.queue.are_announced(partitions[index]) and np.count_nonzero(here):
+            if partitions[index].has_announced_windows and np.count_nonzero(here):
                 own = here.nonzero()[0]
                 jobs = self._backlog.jobs_at(positions[rows[own]])
                 here[own] = self.queue.fit_each(jobs, partitions[index])
