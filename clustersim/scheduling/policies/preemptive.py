@@ -10,11 +10,11 @@ from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
-__all__ = ["Preemptive"]
+__all__ = ["Preempting", "Preemptive"]
 
 
-class Preemptive(Policy):
-    """Runs a set of jobs that is chosen anew in every pass.
+class Preempting(Policy):
+    """Options of policies that preempt jobs.
 
     Attributes
     ----------
@@ -36,6 +36,13 @@ class Preemptive(Policy):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
         return ""
 
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+
+
+class Preemptive(Preempting):
+    """Runs a set of jobs that is chosen anew in every pass."""
+
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._seen: set[int] = set()
@@ -45,9 +52,6 @@ class Preemptive(Policy):
         if job not in self._seen:
             self._seen.add(job)
             self.arrive(job)
-
-    def resubmit(self, job: int) -> None:
-        self.submit(job)
 
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""

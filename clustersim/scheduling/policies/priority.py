@@ -8,7 +8,7 @@ import operator
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
-from typing import ClassVar, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, shown
 from clustersim.notes import note
-from clustersim.scheduling.decisions import How
-from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.preemptive import Preempting
 from clustersim.scheduling.policies.victims import fewest_victims
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
@@ -47,7 +46,7 @@ def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
     return values
 
 
-class Priority(Policy):
+class Priority(Preempting):
     """Higher priority first; a job that does not fit may preempt jobs of lower priority.
 
     Priorities are in the column ``priority`` of the jobs table, higher ones first, 0 where it is
@@ -59,11 +58,6 @@ class Priority(Policy):
     ----------
     preempt : bool
         Whether jobs are preempted.
-    preempt_by : {"save", "requeue", "suspend", "cancel"}
-        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
-    cost : float or None
-        Time that a preemption costs a job when it starts again, seconds. By default that of a
-        checkpoint and a restart, if the run has checkpoints, and otherwise none.
     victims : {"latest_start", "earliest_start", "fewest_accelerators"}
         Which jobs of the same priority are preempted first.
     minimum_run : float
@@ -74,10 +68,7 @@ class Priority(Policy):
         Whether jobs behind one that does not fit wait, instead of being tried.
     """
 
-    tracks_running: ClassVar[bool] = True
     preempt: bool = True
-    preempt_by: How = "save"
-    cost: float | None = None
     victims: Literal["latest_start", "earliest_start", "fewest_accelerators"] = "latest_start"
     minimum_run: float = 0.0
     ageing: float = 0.0
@@ -85,12 +76,11 @@ class Priority(Policy):
 
     @classmethod
     def check_options(cls) -> str:
-        """Return what is wrong with the values of the options; empty if nothing is."""
-        for name in ("cost", "minimum_run", "ageing"):
+        for name in ("minimum_run", "ageing"):
             value = getattr(cls, name)
-            if value is not None and not 0 <= value < math.inf:
+            if not 0 <= value < math.inf:
                 return f"option {name}: must be a number of at least 0, found {value}"
-        return ""
+        return super().check_options()
 
     @classmethod
     def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
@@ -118,9 +108,6 @@ class Priority(Policy):
         kind = self._kind(job)
         insort(self._lines.setdefault(kind, []), (-float(self._rank[job]), job))
         self._new.add(kind)
-
-    def resubmit(self, job: int) -> None:
-        self.submit(job)
 
     def finish(self, job: int, partition: Partition) -> None:
         self._held[partition.index][float(self._priority[job])] -= self.n_accelerators(job)
