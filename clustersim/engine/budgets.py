@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["Budget"]
+__all__ = ["ROUNDING", "Budget"]
 
-_SLACK_S = 1e-6
+ROUNDING = 1e-6
 """Rounding of sums, in accelerator-seconds."""
-_ROUNDING = 1e-9
+_OF_PERIODS = 1e-9
 """Rounding of the number of a period."""
 
 
@@ -68,7 +68,7 @@ class Budget:
 
     def has_room(self, now: float, n: int, seconds: float) -> bool:
         """Return whether a job may reserve what it needs."""
-        return self.need(n, seconds) <= self.room(now) + _SLACK_S
+        return self.need(n, seconds) <= self.room(now) + ROUNDING
 
     def used(self, now: float) -> float:
         """Return what was used in the present period until now, accelerator-seconds."""
@@ -80,7 +80,7 @@ class Budget:
         """Return when the budget is next renewed, seconds; infinite if never."""
         if self.period_s == math.inf:
             return math.inf
-        return (math.floor(now / self.period_s + _ROUNDING) + 1) * self.period_s
+        return (math.floor(now / self.period_s + _OF_PERIODS) + 1) * self.period_s
 
     def reserve(self, job: int, n: int, seconds: float) -> None:
         """Reserve what a job needs, in place of what it had reserved."""
@@ -112,7 +112,7 @@ class Budget:
 
     def _renew(self, now: float) -> None:
         """Begin the period of a time, if it has not begun."""
-        if now < (self._begin_s + self.period_s) * (1.0 - _ROUNDING):
+        if now < (self._begin_s + self.period_s) * (1.0 - _OF_PERIODS):
             return
         begin_s = self.next_s(now) - self.period_s
         self.spent, self._begin_s = 0.0, begin_s

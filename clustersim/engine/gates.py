@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from clustersim.engine.budgets import Budget
+from clustersim.engine.budgets import ROUNDING, Budget
 from clustersim.scheduling.queue import JobColumns
 
 __all__ = ["NEVER_RENEWED", "Charge", "Count", "Gates", "Limit", "Limits", "Way"]
@@ -186,6 +186,10 @@ class Gates:
         self._held_by: dict[object, dict[_Kind, None]] = {}
         self._lines: dict[str, list[_Place]] = {}
         self._kind_of: dict[int, _Kind] = {}
+        self._needs: dict[int, float] = {}
+        """What each held job needs at least of a budget, accelerator-seconds."""
+        self._smallest: dict[_Kind, list[tuple[float, int]]] = {}
+        """A heap of the needs of each kind's held jobs, and of some that are held no longer."""
         self._followers: dict[int, list[int]] = {}
         for waits in (limits.after, limits.after_ok):
             for job, others in waits.items():
@@ -341,10 +345,7 @@ class Gates:
             return None
         if not all(self._affords(job, budget, now) for budget in kind.budgets):
             return None
-        for way in kind.ways:
-            if all(amount <= limit.available(node) for limit, node, amount in way.charges):
-                return way
-        return None
+        return _open_way(kind)
 
     def _affords(self, job: int, budget: Budget, now: float) -> bool:
         assert self._jobs is not None
@@ -368,6 +369,9 @@ class Gates:
             for limit in kind.limits():
                 self._held_by.setdefault(limit, {})[kind] = None
         insort(self._held[kind], place)
+        if kind.budgets:
+            self._needs[job] = need = self._least_need(job, kind)
+            heapq.heappush(self._smallest.setdefault(kind, []), (need, job))
         if kind.line:
             insort(self._lines.setdefault(kind.line, []), place)
         return kind
@@ -376,7 +380,9 @@ class Gates:
         """Hold a job no longer."""
         place, places = self._place(job), self._held[kind]
         del places[bisect_left(places, place)]
+        self._needs.pop(job, None)
         if not places:
+            self._smallest.pop(kind, None)
             del self._held[kind]
             for limit in kind.limits():
                 del self._held_by[limit][kind]
@@ -408,12 +414,12 @@ class Gates:
                 free.append(job)
                 if kind.line:
                     again += [each for each in self._held if each.line == kind.line != ""]
-            elif not kind.budgets:
+            elif kind.line or not kind.budgets or _open_way(kind) is None:
                 continue
             for each in dict.fromkeys(again):
                 others = self._held.get(each, [])
                 after = bisect_right(others, place)
-                if each.budgets:
+                if each.budgets and others:
                     after = self._next_affordable(each, others, after, now)
                 if after < len(others):
                     number += 1
@@ -424,13 +430,28 @@ class Gates:
         self, kind: _Kind, places: Sequence[_Place], begin: int, now: float
     ) -> int:
         """Return the position of the next job that the budgets of its kind can pay."""
-        assert self._jobs is not None
-        sizes, rooms = self._jobs.n_accelerators, [b.room(now) for b in kind.budgets]
-        if min(rooms) <= 0:
+        low = min(budget.room(now) for budget in kind.budgets) + ROUNDING
+        heap, needs = self._smallest[kind], self._needs
+        while heap and heap[0][1] not in needs:
+            heapq.heappop(heap)
+        if not heap or heap[0][0] > low:
             return len(places)
         for at in range(begin, len(places)):
             job = places[at][1]
-            seconds, n = self._limits.time_s[job], sizes[job]
-            if all(b.has_room(now, n, seconds) for b in kind.budgets):
+            if needs[job] <= low and all(self._affords(job, b, now) for b in kind.budgets):
                 return at
         return len(places)
+
+    def _least_need(self, job: int, kind: _Kind) -> float:
+        """Return what a job needs of the budget that it needs least of."""
+        assert self._jobs is not None
+        n, seconds = self._jobs.n_accelerators[job], self._limits.time_s[job]
+        return min(budget.need(n, seconds) for budget in kind.budgets)
+
+
+def _open_way(kind: _Kind) -> Way | None:
+    """Return the first way of a kind in which there is room; None if there is none."""
+    for way in kind.ways:
+        if all(amount <= limit.available(node) for limit, node, amount in way.charges):
+            return way
+    return None

@@ -27,8 +27,8 @@ from clustersim.text_table import table
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
-from tests.benchmarks.placements import placements
 from tests.benchmarks.passes import coming_jobs, four_pools, passes
+from tests.benchmarks.placements import placements
 from tests.benchmarks.step_time import step_time
 from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data

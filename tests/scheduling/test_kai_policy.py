@@ -91,11 +91,15 @@ def test_each_pool_is_divided_on_its_own():
     assert result.jobs["start_s"].tolist() == [0, 0, 10]
 
 
-def test_mistakes_are_named_and_the_rules_of_scheduling_hold():
+def test_mistakes_are_named():
     with pytest.raises(InputError, match="suspend is not possible"):
         run({"a": queue()}, [("a", 0, 1, 1)], preempt_by="suspend")
     with pytest.raises(InputError, match="needs the option quotas"):
         run_jobs("kai", {"limits": {"queue": {"a": 8}}}, [("a", 0, 1, 1)])
+
+
+@pytest.mark.slow
+def test_the_rules_of_scheduling_hold():
     options = {"quotas": {"default": "all", "queues": {"all": {"quotas": {"all": 80}}}}}
     assert {f.problem for f in check_policy("kai", options=options)} == {""}
 

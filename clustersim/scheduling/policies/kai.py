@@ -13,7 +13,7 @@ from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.kai import Limits, MinimumRunTime
 from clustersim.scheduling.policies.kai_pool import KaiPool
 from clustersim.scheduling.policies.kai_queues import kai_queues, unused_terms
-from clustersim.scheduling.policies.preemptive import Preemptive
+from clustersim.scheduling.policies.preemptive import Preempting
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of, quotas_of
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.quota_use import QuotaUse
@@ -27,7 +27,7 @@ _MOST_STOPS = 2
 """How often a job is preempted in one pass; then it waits for the next one."""
 
 
-class Kai(Preemptive):
+class Kai(Preempting):
     """Each queue has its fair share of each pool; what others use of it is reclaimed.
 
     A file of quotas gives each queue (a team, a user, a virtual cluster) what it deserves of each

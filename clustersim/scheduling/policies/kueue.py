@@ -20,7 +20,7 @@ from clustersim.scheduling.kueue import (
 from clustersim.scheduling.kueue.state import Amounts
 from clustersim.scheduling.kueue.victims import order_key
 from clustersim.scheduling.policies.line import Kind, Line
-from clustersim.scheduling.policies.preemptive import Preemptive
+from clustersim.scheduling.policies.preemptive import Preempting
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, quotas_of
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.quota_use import tree_uses
@@ -32,7 +32,7 @@ _MOST_STOPS = 2
 """How often a job is preempted in one pass; then it waits for the next one."""
 
 
-class Kueue(Preemptive):
+class Kueue(Preempting):
     """Quotas of queues by pool: teams borrow what others do not use, and get theirs back.
 
     A file of quotas gives each queue (a team, a user, a virtual cluster) accelerators of its own on
@@ -67,11 +67,6 @@ class Kueue(Preemptive):
         Which of the jobs that may be preempted go first: those of the lowest priority, and of these
         the last ones to start (as in Kueue); those that have run for the fewest accelerator-hours
         since they started; or the last ones to start, whatever their priority.
-    preempt_by : {"save", "requeue", "suspend", "cancel"}
-        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
-    cost : float or None
-        Time that a preemption costs a job when it starts again, seconds. By default that of a
-        checkpoint and a restart, if the run has checkpoints, and otherwise none.
     """
 
     whole_cluster: ClassVar[bool] = True

@@ -11,11 +11,16 @@ from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
-__all__ = ["Preemptive"]
+__all__ = ["Preempting", "Preemptive"]
 
 
+<<<<<<< HEAD
 class Preemptive(PreemptionOptions, Policy):
     """Runs a set of jobs that is chosen anew in every pass.
+=======
+class Preempting(Policy):
+    """Options of policies that preempt jobs.
+>>>>>>> p34-kai
 
     Attributes
     ----------
@@ -38,6 +43,13 @@ class Preemptive(PreemptionOptions, Policy):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
         return cls.limits_problem()
 
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+
+
+class Preemptive(Preempting):
+    """Runs a set of jobs that is chosen anew in every pass."""
+
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._seen: set[int] = set()
@@ -47,9 +59,6 @@ class Preemptive(PreemptionOptions, Policy):
         if job not in self._seen:
             self._seen.add(job)
             self.arrive(job)
-
-    def resubmit(self, job: int) -> None:
-        self.submit(job)
 
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""
