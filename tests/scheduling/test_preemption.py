@@ -341,13 +341,7 @@ def test_preemption_with_checkpoints_is_that_of_a_twin_that_counts_seconds(
         np.testing.assert_allclose(done, 1.0, atol=1e-9)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("policy", sorted(set(POLICIES) - NEED_OPTIONS))
-=======
-@pytest.mark.parametrize(
-    "policy", sorted(set(POLICIES) - {"max_throughput_per_cost", "kai", "kueue"})
-)
->>>>>>> p34-kai
 @settings(max_examples=examples(4), deadline=None)
 @given(log=small_logs(), seed=st.integers(0, 10))
 def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int]], seed: int):

@@ -115,11 +115,7 @@ def test_quota_that_was_lent_is_reclaimed_from_the_latest_borrower():
 
 
 def test_the_order_of_victims_is_an_option():
-<<<<<<< HEAD
     # At 10 s, the jobs have run 2 x 10, 8 x 4 and 6 x 1 accelerator-seconds.
-=======
-    # At 10 s, the jobs of a have run for 2 x 10, 8 x 4 and 6 x 1 accelerator-seconds.
->>>>>>> p34-kai
     rows = [("a", 0, 2, 50), ("a", 6, 8, 50), ("a", 9, 6, 50), ("b", 10, 2, 10)]
     queues = {"a": queue(), "b": queue(preemption=RECLAIM)}
 

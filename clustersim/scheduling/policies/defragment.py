@@ -16,6 +16,7 @@ from clustersim.scheduling.placements import WholeNodes
 from clustersim.scheduling.policies.base import JobFits, Policy
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
+from clustersim.scheduling.policies.preemptive import cost_of
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Partition, Queue
@@ -161,7 +162,7 @@ class Defragment(PreemptionOptions, Policy):
             if job is not None and job not in self.queue.own_nodes:
                 self._make_room(job)
         for job in self._moves:
-            self._do(Preempt(job, "save", self.cost))
+            self._do(Preempt(job, "save", cost_of(self.queue, self.cost, job)))
         return bool(self._moves)
 
     def _first_waiting(self) -> int | None:

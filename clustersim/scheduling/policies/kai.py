@@ -169,7 +169,7 @@ class Kai(Preempting):
                         stops[decision] += 1
                         freed = True
                         self._changed(decision)
-                        yield Preempt(decision, self.preempt_by, self.cost)
+                        yield Preempt(decision, self.preempt_by, self.cost_of(decision))
                     else:
                         self._changed(decision.job)
                         yield decision

@@ -311,7 +311,7 @@ class Kueue(Preempting):
                 self._give_back(job)
                 self.submit(job)
                 continue
-            self.queue.preempt(job, self.preempt_by, self.cost)
+            self.queue.preempt(job, self.preempt_by, self.cost_of(job))
             if job in self.queue.leaving:
                 self.snapshot.start(replace(self.snapshot.stop(victim.job.id), evicted=True))
                 self._changed.add(self._root[self._jobs.queue_of[job]])

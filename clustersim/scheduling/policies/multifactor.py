@@ -15,6 +15,7 @@ from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.placements import NodeFree, Nodes
 from clustersim.scheduling.policies.easy import Easy
 from clustersim.scheduling.policies.job_priorities import JobPriorities
+from clustersim.scheduling.policies.preemptive import cost_of
 from clustersim.scheduling.policies.slurm_options import SlurmOptions
 from clustersim.scheduling.policies.slurm_victims import SlurmVictims
 from clustersim.scheduling.queue import Partition, Queue
@@ -251,7 +252,8 @@ class Multifactor(SlurmOptions, Easy):
             if victims is None:
                 continue
             for victim in victims:
-                self.queue.preempt(victim.job, victim.how, self.cost)
+                cost_s = cost_of(self.queue, self.cost, victim.job)
+                self.queue.preempt(victim.job, victim.how, cost_s)
             if super()._start(at, now):
                 return True
         return False

@@ -11,16 +11,27 @@ from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
-__all__ = ["Preempting", "Preemptive"]
+__all__ = ["Preempting", "Preemptive", "cost_of"]
 
 
-<<<<<<< HEAD
-class Preemptive(PreemptionOptions, Policy):
-    """Runs a set of jobs that is chosen anew in every pass.
-=======
-class Preempting(Policy):
+def cost_of(queue: Queue, cost_s: float | None, job: int) -> float | None:
+    """Return the time that a preemption costs a job, seconds; None if nothing says it.
+
+    Parameters
+    ----------
+    queue : Queue
+    cost_s : float or None
+        What it costs every job. None: what the jobs' column ``restart_delay_s`` says.
+    job : int
+    """
+    if cost_s is None and "restart_delay_s" in queue.jobs.columns:
+        delay_s = float(queue.jobs.columns["restart_delay_s"][job])
+        return delay_s if delay_s >= 0.0 else None
+    return cost_s
+
+
+class Preempting(PreemptionOptions, Policy):
     """Options of policies that preempt jobs.
->>>>>>> p34-kai
 
     Attributes
     ----------
@@ -43,6 +54,10 @@ class Preempting(Policy):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
         return cls.limits_problem()
 
+    def cost_of(self, job: int) -> float | None:
+        """Return the time that a preemption costs a job, seconds; None if nothing says it."""
+        return cost_of(self.queue, self.cost, job)
+
     def resubmit(self, job: int) -> None:
         self.submit(job)
 
@@ -62,13 +77,6 @@ class Preemptive(Preempting):
 
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""
-
-    def cost_of(self, job: int) -> float | None:
-        """Return the time that a preemption costs a job, seconds; None if nothing says it."""
-        if self.cost is None and "restart_delay_s" in self.queue.jobs.columns:
-            delay_s = float(self.queue.jobs.columns["restart_delay_s"][job])
-            return delay_s if delay_s >= 0.0 else None
-        return self.cost
 
     def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
         """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.

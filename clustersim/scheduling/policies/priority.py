@@ -8,7 +8,7 @@ import operator
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from clustersim.errors import InputError, shown
 from clustersim.notes import note
 from clustersim.scheduling.policies.preemptive import Preempting
 from clustersim.scheduling.policies.victims import fewest_victims
-from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Priority"]
@@ -51,11 +50,7 @@ def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
     return values
 
 
-<<<<<<< HEAD
-class Priority(PreemptionOptions, Policy):
-=======
 class Priority(Preempting):
->>>>>>> p34-kai
     """Higher priority first; a job that does not fit may preempt jobs of lower priority.
 
     Priorities are in the column ``priority`` of the jobs table, higher ones first, 0 where it is
@@ -67,63 +62,34 @@ class Priority(Preempting):
     ----------
     preempt : bool
         Whether jobs are preempted.
-<<<<<<< HEAD
-    preempt_by : {"save", "requeue", "suspend", "cancel"}
-        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
-    cost : float or None
-        Time that a preemption costs a job when it starts again, seconds. By default that of a
-        checkpoint and a restart, if the run has checkpoints, and otherwise none.
     victims : tuple of {"lowest_priority", "least_lost_work", "latest_start", "earliest_start", \
 "fewest_accelerators"}
         Which jobs of lower priority are preempted first: the first of these orders decides, among
         equals the second, and so on. Lost work is that of the whole gang, with the time to save and
         to restart.
-=======
-    victims : {"latest_start", "earliest_start", "fewest_accelerators"}
-        Which jobs of the same priority are preempted first.
-    minimum_run : float
-        Time for which a job runs at least before it is preempted, seconds.
->>>>>>> p34-kai
     ageing : float
         Priority that a waiting job gains in an hour. It counts for the order, not for preemption.
     strict : bool
         Whether jobs behind one that does not fit wait, instead of being tried.
     """
 
-<<<<<<< HEAD
-    tracks_running: ClassVar[bool] = True
     spans_pools: ClassVar[bool] = False
     starts_first: ClassVar[bool] = True
     preempt: bool = True
-    preempt_by: How = "save"
-    cost: float | None = None
     victims: tuple[VictimOrder, ...] = ("lowest_priority", "latest_start")
-=======
-    preempt: bool = True
-    victims: Literal["latest_start", "earliest_start", "fewest_accelerators"] = "latest_start"
-    minimum_run: float = 0.0
->>>>>>> p34-kai
     ageing: float = 0.0
     strict: bool = False
 
     @classmethod
     def check_options(cls) -> str:
-<<<<<<< HEAD
         """Return what is wrong with the values of the options; empty if nothing is."""
-        for name in ("cost", "ageing"):
-=======
-        for name in ("minimum_run", "ageing"):
->>>>>>> p34-kai
+        for name in ("ageing",):
             value = getattr(cls, name)
             if not 0 <= value < math.inf:
                 return f"option {name}: must be a number of at least 0, found {value}"
-<<<<<<< HEAD
         if not cls.victims or len(set(cls.victims)) < len(cls.victims):
             return f"option victims: needs one or more different orders, found {list(cls.victims)}"
-        return cls.limits_problem()
-=======
         return super().check_options()
->>>>>>> p34-kai
 
     @classmethod
     def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
@@ -289,7 +255,7 @@ class Priority(Preempting):
             if victims is None or len(victims) > queue.most_victims:
                 continue
             for victim in victims:
-                queue.preempt(victim, self.preempt_by, self.cost)
+                queue.preempt(victim, self.preempt_by, self.cost_of(victim))
             if self._start(job):
                 return True
             self._promised[job] = index
