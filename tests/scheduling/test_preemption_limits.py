@@ -139,7 +139,7 @@ FAILURES = st.lists(
 )
 
 
-@pytest.mark.parametrize("policy", ["kueue", "las", "priority", "srtf"])
+@pytest.mark.parametrize("policy", sorted(set(WITH_LIMITS) - {"srsf"}))
 @settings(max_examples=examples(8), deadline=None)
 @given(
     log=LOGS,
@@ -159,7 +159,11 @@ def test_jobs_end_whatever_the_notice_and_the_failures(
     failures: list[tuple[int, int, int]],
 ) -> None:
     jobs = jobs_of_two_classes(log, seed)
-    options = {**WITH_LIMITS[policy], "preempt_by": how, "grace": grace}
+    options = {**WITH_LIMITS[policy], "grace": grace}
+    if policy == "multifactor":
+        options["preempt_mode"] = how if how != "save" else "requeue"
+    elif policy != "max_min_fairness" or how != "suspend":
+        options["preempt_by"] = how
     result = run(
         policy, jobs, saves(len(log), every_s=10, save_s=save_s), [a_pool("gpu", 2)],
         node_events=[NodeEvent(at, at + length, 0, node) for at, length, node in sorted(failures)],

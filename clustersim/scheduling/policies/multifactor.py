@@ -207,6 +207,7 @@ class Multifactor(SlurmOptions, Easy):
                 continue
             for victim in victims:
                 self.queue.preempt(victim.job, victim.how, self.cost)
+            self._victims.forget()
             if super()._start(at, now):
                 return True
         return False

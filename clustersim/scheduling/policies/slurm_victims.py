@@ -104,6 +104,8 @@ class SlurmVictims:
         if self._closed or not self._may[job]:
             return None
         n = self._queue.jobs.n_accelerators[job]
+        if partition.placement.free + self._leaving(partition) >= n and self._queue.leaving:
+            return None  # there will be room once they have left
         kind = partition.index, n, str(self._qos[job]), str(self._partition[job])
         if kind in self._refused:
             return None
@@ -118,6 +120,12 @@ class SlurmVictims:
             self._refused.add(kind)
             return None
         return [Stopped(cast(int, each.job), cast(How, each.mode)) for each in victims]
+
+    def _leaving(self, partition: Partition) -> int:
+        """Return the accelerators of jobs that leave a partition within their grace."""
+        running, sizes = self._queue.running, self._queue.jobs.n_accelerators
+        jobs = (job for job in self._queue.leaving if running[job].partition is partition)
+        return sum(sizes[job] for job in jobs)
 
     def _by_nodes(self, waiting: WaitingJob, partition: Partition, n: int) -> list[Victim] | None:
         """Return victims, in Slurm's order, without which a gang fits on the nodes."""
