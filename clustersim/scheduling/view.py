@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +76,8 @@ class View:
     queue : Queue
     waiting : iterable of int
         The waiting jobs.
-    quotas : callable, optional
-        Returns what queues own, see the property.
+    quotas : Quotas, optional
+        What queues own, see the attribute.
 
     Examples
     --------
@@ -92,12 +92,7 @@ class View:
     [0, 2]
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        waiting: Iterable[int],
-        quotas: Callable[[], Quotas | None] = lambda: None,
-    ) -> None:
+    def __init__(self, queue: Queue, waiting: Iterable[int], quotas: Quotas | None = None) -> None:
         self._queue = queue
         self._waiting = waiting
         self._quotas = quotas
@@ -156,8 +151,7 @@ class View:
         A policy with an option ``quotas: Path | None = None`` gets those of its file
         (docs/quotas.md); empty without one.
         """
-        quotas = self._quotas()
-        return {} if quotas is None else quotas.owned
+        return {} if self._quotas is None else self._quotas.owned
 
     @property
     def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:

@@ -130,7 +130,7 @@ class Policy:
         ...         for job in sorted(self.waiting, key=self.estimate_s):
         ...             self.start(job)
         """
-        for decision in self.decide(View(self.queue, self.waiting, self._read_quotas)):
+        for decision in self.decide(View(self.queue, self.waiting, self._read_quotas())):
             carry_out(decision, self.queue, self.waiting, type(self).__name__)
 
     def _read_quotas(self) -> Quotas | None:
@@ -139,9 +139,9 @@ class Policy:
         if given is None:
             return None
         shared = self.queue.shared
-        if "quotas of the view" not in shared:
-            shared["quotas of the view"] = read_quotas(given)
-        quotas: Quotas = shared["quotas of the view"]
+        if "quotas" not in shared:
+            shared["quotas"] = read_quotas(given)
+        quotas: Quotas = shared["quotas"]
         return quotas
 
     def submit(self, job: int) -> None:

@@ -121,12 +121,6 @@ class SlurmVictims:
             return None
         return [Stopped(cast(int, each.job), cast(How, each.mode)) for each in victims]
 
-    def _leaving(self, partition: Partition) -> int:
-        """Return the accelerators of jobs that leave a partition within their grace."""
-        running, sizes = self._queue.running, self._queue.jobs.n_accelerators
-        jobs = (job for job in self._queue.leaving if running[job].partition is partition)
-        return sum(sizes[job] for job in jobs)
-
     def _by_nodes(self, waiting: WaitingJob, partition: Partition, n: int) -> list[Victim] | None:
         """Return victims, in Slurm's order, without which a gang fits on the nodes."""
         assert self._search is not None
@@ -161,6 +155,12 @@ class SlurmVictims:
             if queue.may_preempt(job)
         ]
         return Preemption(self._rules, jobs, self._now)
+
+    def _leaving(self, partition: Partition) -> int:
+        """Return the accelerators of jobs that leave a partition within their grace."""
+        running, sizes = self._queue.running, self._queue.jobs.n_accelerators
+        jobs = (job for job in self._queue.leaving if running[job].partition is partition)
+        return sum(sizes[job] for job in jobs)
 
     def exempt_until(self, now: float) -> float:
         """Return when the next running job may be preempted, seconds; infinite if none will."""
