@@ -91,7 +91,7 @@ class Protection:
 
     @classmethod
     def of(cls, policy: type[Any]) -> Protection | None:
-        """Return what the options of a policy ask for; None if they ask for nothing.
+        """Return what the options of a policy ask for; None if it has none, or they ask nothing.
 
         Examples
         --------
@@ -101,12 +101,13 @@ class Protection:
         >>> Protection.of(find_policy("srtf", options={"min_run": 60})).min_run_s
         60.0
         """
-        grace, most = getattr(policy, "grace", None), getattr(policy, "most_preemptions", None)
-        min_run = getattr(policy, "min_run", 0.0)
-        per_hour = getattr(policy, "most_preemptions_per_hour", None)
-        if grace is None and not min_run and most is None and per_hour is None:
+        if not issubclass(policy, PreemptionOptions):
             return None
-        return cls(grace, min_run, most, per_hour)
+        limits = policy.grace, policy.min_run or None, policy.most_preemptions
+        per_hour = policy.most_preemptions_per_hour
+        if limits == (None, None, None) and per_hour is None:
+            return None
+        return cls(policy.grace, policy.min_run, policy.most_preemptions, per_hour)
 
     @property
     def protects(self) -> bool:

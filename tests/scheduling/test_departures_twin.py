@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
+import pytest
 from departures_twin import FINISH_EVERY_S, SPEED, Action, Times, Twin, TwinJob
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,7 @@ def one_at_a_time(
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(120), deadline=None)
 @given(
     units=st.lists(st.integers(1, 40).map(lambda half: 4 * half), min_size=1, max_size=4),

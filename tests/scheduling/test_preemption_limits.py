@@ -139,7 +139,7 @@ FAILURES = st.lists(
 )
 
 
-@pytest.mark.parametrize("policy", ["kueue", "las", "priority", "srtf"])
+@pytest.mark.parametrize("policy", sorted(set(WITH_LIMITS) - {"srsf"}))
 @settings(max_examples=examples(8), deadline=None)
 @given(
     log=LOGS,
@@ -159,7 +159,11 @@ def test_jobs_end_whatever_the_notice_and_the_failures(
     failures: list[tuple[int, int, int]],
 ) -> None:
     jobs = jobs_of_two_classes(log, seed)
-    options = {**WITH_LIMITS[policy], "preempt_by": how, "grace": grace}
+    options = {**WITH_LIMITS[policy], "grace": grace}
+    if policy == "multifactor":
+        options["preempt_mode"] = how if how != "save" else "requeue"
+    elif policy != "max_min_fairness" or how != "suspend":
+        options["preempt_by"] = how
     result = run(
         policy, jobs, saves(len(log), every_s=10, save_s=save_s), [a_pool("gpu", 2)],
         node_events=[NodeEvent(at, at + length, 0, node) for at, length, node in sorted(failures)],
@@ -304,8 +308,19 @@ def test_the_order_of_victims_is_an_option(order: str, victims: list[int]):
 def test_limits_are_numbers_of_at_least_0() -> None:
     with pytest.raises(InputError, match="option grace: must be a number of at least 0, found -1"):
         run("srtf", two_jobs(), grace=-1)
+    with pytest.raises(InputError, match="option min_run: has no effect without preempt_type"):
+        run("multifactor", two_jobs(), min_run=5)
     with pytest.raises(InputError, match="has no option 'minimum_run'; did you mean 'min_run'"):
         run("priority", two_jobs(), minimum_run=5)
+
+
+def test_a_policy_may_have_options_of_the_same_name() -> None:
+    """The limits hold for policies that derive from PreemptionOptions only."""
+
+    class Own(Later):
+        min_run: str = "long"
+
+    assert spans(run(Own, two_jobs())) == {1: [(0, 50), (70, 120)], 2: [(50, 70)]}
 
 
 def test_all_policies_that_preempt_have_the_limits() -> None:

@@ -180,7 +180,9 @@ def test_a_policy_that_leaves_jobs_behind_is_found() -> None:
     assert any("never started" in finding.problem for finding in check_policy(Idle))
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize(
+    "placement", ["pooled", "consolidate", pytest.param("spread", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_built_in_ones_keep_the_rules(policy: str, placement: str) -> None:
     found = check_policy(policy, placement, seed=3)

@@ -254,6 +254,7 @@ class Multifactor(SlurmOptions, Easy):
             for victim in victims:
                 cost_s = cost_of(self.queue, self.cost, victim.job)
                 self.queue.preempt(victim.job, victim.how, cost_s)
+            self._victims.forget()
             if super()._start(at, now):
                 return True
         return False

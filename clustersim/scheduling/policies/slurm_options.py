@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from clustersim.errors import InputError
+from clustersim.scheduling.options import options_of
 from clustersim.scheduling.policies.job_priorities import PriorityRules
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.slurm import (
@@ -26,6 +27,8 @@ _MAPPINGS = (
     "partition_tier",
 )
 """Options of which no value may be negative."""
+_LIMITS = options_of(PreemptionOptions)
+"""Options that need preemption, and their defaults."""
 
 
 class SlurmOptions(PreemptionOptions):
@@ -158,6 +161,7 @@ class SlurmOptions(PreemptionOptions):
         if cls.preempt_type == "none":
             given = [name for name in ("preempt_mode_of", "qos_preempts") if getattr(cls, name)]
             given += ["preempt_mode"] if cls.preempt_mode != "off" else []
+            given += [name for name in _LIMITS if getattr(cls, name) != _LIMITS[name]]
             return f"option {given[0]}: has no effect without preempt_type" if given else ""
         if modes == {"off"}:
             return "option preempt_type: needs a preempt_mode: requeue, suspend or cancel"

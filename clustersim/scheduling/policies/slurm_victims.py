@@ -104,6 +104,8 @@ class SlurmVictims:
         if self._closed or not self._may[job]:
             return None
         n = self._queue.jobs.n_accelerators[job]
+        if partition.placement.free + self._leaving(partition) >= n and self._queue.leaving:
+            return None  # there will be room once they have left
         kind = partition.index, n, str(self._qos[job]), str(self._partition[job])
         if kind in self._refused:
             return None
@@ -158,6 +160,12 @@ class SlurmVictims:
             if queue.may_preempt(job)
         ]
         return Preemption(self._rules, jobs, self._now)
+
+    def _leaving(self, partition: Partition) -> int:
+        """Return the accelerators of jobs that leave a partition within their grace."""
+        running, sizes = self._queue.running, self._queue.jobs.n_accelerators
+        jobs = (job for job in self._queue.leaving if running[job].partition is partition)
+        return sum(sizes[job] for job in jobs)
 
     def exempt_until(self, now: float) -> float:
         """Return when the next running job may be preempted, seconds; infinite if none will."""
