@@ -156,7 +156,15 @@ def test_windows_of_a_scenario_with_dates(tmp_path: Path) -> None:
 def test_replay_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "job_id,submit_s,n_accelerators,duration_s,user\n1,0,8,50,ann\n2,0,8,50,bo\n"
     (tmp_path / "jobs.csv").write_text(rows)
-    words = ["replay", str(tmp_path / "jobs.csv"), "--policy", "easy", "--accelerators", "8"]
+    words = [
+        "replay",
+        str(tmp_path / "jobs.csv"),
+        "--policy",
+        "easy",
+        "--accelerators",
+        "8",
+        "--no-report",
+    ]
     out = tmp_path / "out"
     options = ["--maintenance", "all@60s+40s", "--reserve", "pool:8@0s+50s=bo"]
     assert main([*words, *options, "--out", str(out)]) == 0
