@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
-from clustersim.engine.gates import Limits
+from clustersim.engine.limits import Limits
 from clustersim.engine.partitions import build_partitions
 from clustersim.forecasting.arrivals import Arrivals
 from clustersim.forecasting.limits import (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from clustersim.array_types import Ints
-from clustersim.engine.gates import Limits
+from clustersim.engine.limits import Limits
 from clustersim.forecasting.shared_limits import SharedLimit
 
 __all__ = [

@@ -12,7 +12,8 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates, Limits
+from clustersim.engine.gates import Gates
+from clustersim.engine.limits import Limits
 from clustersim.engine.partitions import build_partitions
 from clustersim.forecasting.alone import Alone
 from clustersim.forecasting.case import LEAD_S, Case, SimulatedQueue, queue_of

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.engine.gates import Limits
+from clustersim.engine.limits import Limits
 from clustersim.errors import InputError, nearest_name
 from clustersim.notes import note
 from clustersim.units import counted

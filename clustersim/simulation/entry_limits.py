@@ -15,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 
 from clustersim.engine.budgets import Budget
-from clustersim.engine.gates import Charge, Count, Limits, Way
+from clustersim.engine.limits import Charge, Count, Limits, Way
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling import JobColumns, Partition, Policy, QuotaUse
 from clustersim.scheduling.kueue import QuotaTree

@@ -21,9 +21,10 @@ from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
 from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates, Limits
+from clustersim.engine.gates import Gates
 from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
+from clustersim.engine.limits import Limits
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustersim.engine.budgets import Budget
-from clustersim.engine.gates import Count, Gates, Limits, Way
+from clustersim.engine.gates import Gates
+from clustersim.engine.limits import Count, Limits, Way
 from clustersim.scheduling import JobColumns
 
 JOBS = 12

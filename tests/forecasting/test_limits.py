@@ -10,7 +10,8 @@ import pytest
 
 import clustersim as cs
 from clustersim.cli.main import main
-from clustersim.engine.gates import Gates, Limits
+from clustersim.engine.gates import Gates
+from clustersim.engine.limits import Limits
 from clustersim.errors import InputError
 from clustersim.forecasting.limits import with_further
 from clustersim.forecasting.shared_limits import limit_of_users
