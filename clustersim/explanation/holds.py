@@ -10,7 +10,8 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.engine.attempts import StopCause
-from clustersim.engine.gates import Gates, Limits
+from clustersim.engine.gates import Gates
+from clustersim.engine.limits import Limits
 from clustersim.explanation.causes import Cause
 from clustersim.explanation.state import RunState
 from clustersim.simulation.dependencies import Dependencies
