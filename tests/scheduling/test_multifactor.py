@@ -14,7 +14,7 @@ from test_preemption import a_pool, small_logs
 
 from clustersim.errors import InputError
 from clustersim.scheduling import Policy
-from clustersim.scheduling.policies.multifactor import Multifactor
+from clustersim.scheduling.policies.slurm.multifactor import Multifactor
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate

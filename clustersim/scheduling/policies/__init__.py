@@ -26,9 +26,9 @@ from clustersim.scheduling.policies.in_rounds import (
 from clustersim.scheduling.policies.kai import Kai
 from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
-from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.scheduling.policies.priority import Priority
 from clustersim.scheduling.policies.qssf import Qssf
+from clustersim.scheduling.policies.slurm import Multifactor
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 

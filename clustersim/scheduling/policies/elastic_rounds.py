@@ -124,7 +124,7 @@ class ElasticRounds(Preemptive):
             jobs = view.active
             if len(jobs):
                 yield from self._change(jobs, view)
-                self._ends_s = view.now + self.round
+            self._ends_s = view.now + self.round
         yield from self._start_chosen(view)
         if self.waiting or self.queue.running:
             yield Wake(max(self._ends_s, math.nextafter(view.now, math.inf)))

@@ -166,6 +166,8 @@ class Kai(Preempting):
                 ]
                 for decision in self._pools[at].round(waiting, view.now):
                     if isinstance(decision, int):
+                        if not self.queue.may_preempt(decision) or self.queue.most_victims < 1:
+                            break  # what follows counts on its accelerators
                         stops[decision] += 1
                         freed = True
                         self._changed(decision)

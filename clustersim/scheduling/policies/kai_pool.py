@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -69,7 +71,7 @@ class KaiPool:
         self._preemptible = _preemptible(queue.jobs)
         self._has_priority = "priority" in queue.jobs.columns
         self._waiting: dict[int, Job] = {}
-        self._running: dict[int, tuple[float, bool, Job]] = {}
+        self._running: dict[int, tuple[float, bool, bool, Job]] = {}
 
     def uses(self) -> Iterator[QuotaUse]:
         """Yield what each queue holds, and the most that it may hold."""
@@ -163,17 +165,22 @@ class KaiPool:
         return known
 
     def _running_job(self, job: int) -> Job:
-        start_s, leaves = self._queue.running[job].start_s, job in self._queue.leaving
+        queue = self._queue
+        start_s, leaves = queue.running[job].start_s, job in queue.leaving
+        stays = queue.protects and queue.protected_until_s(job) == math.inf
         known = self._running.get(job)
-        if known is None or known[:2] != (start_s, leaves):
+        if known is None or known[:3] != (start_s, leaves, stays):
             self._waiting.pop(job, None)
             state = TaskState.RELEASING if leaves else TaskState.RUNNING
             held = self._partition.nodes_of.get(job, ()) if self._by_node else ()
             pieces = held or ((0, self._queue.jobs.n_accelerators[job]),)
             tasks = tuple(Task(chips, state, self._names[node]) for node, chips in pieces)
-            known = start_s, leaves, self._job(job, tasks, start_s)
+            running = self._job(job, tasks, start_s)
+            if stays:
+                running = replace(running, preemptible=False)
+            known = start_s, leaves, stays, running
             self._running[job] = known
-        return known[2]
+        return known[3]
 
     def forget(self, job: int) -> None:
         """Forget a job that stopped or ended."""

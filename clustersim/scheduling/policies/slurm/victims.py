@@ -11,8 +11,8 @@ import numpy as np
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placements import NodePlacement
-from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.names import check_names
+from clustersim.scheduling.policies.slurm.job_priorities import JobPriorities
 from clustersim.scheduling.policies.victims import fewest_victims
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.slurm import (

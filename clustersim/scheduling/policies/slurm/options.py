@@ -9,7 +9,7 @@ from typing import Literal
 
 from clustersim.errors import InputError
 from clustersim.scheduling.options import options_of
-from clustersim.scheduling.policies.job_priorities import PriorityRules
+from clustersim.scheduling.policies.slurm.job_priorities import PriorityRules
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.slurm import (
     BackfillOptions,

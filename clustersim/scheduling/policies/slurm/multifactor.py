@@ -14,10 +14,10 @@ import numpy as np
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.placements import NodeFree, Nodes
 from clustersim.scheduling.policies.easy import Easy
-from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.preemptive import cost_of
-from clustersim.scheduling.policies.slurm_options import SlurmOptions
-from clustersim.scheduling.policies.slurm_victims import SlurmVictims
+from clustersim.scheduling.policies.slurm.job_priorities import JobPriorities
+from clustersim.scheduling.policies.slurm.options import SlurmOptions
+from clustersim.scheduling.policies.slurm.victims import SlurmVictims
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.reservation import Reservation, soonest
 from clustersim.scheduling.slurm import evaluation_order
