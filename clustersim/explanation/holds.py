@@ -136,6 +136,8 @@ def holds_of(state: RunState) -> Holds | None:
     state : RunState
     """
     depend = Dependencies.of(state.jobs)
+    if depend is None and state.quotas is None:
+        return None
     entry, columns = _entry_limits(state)
     if depend is None and entry is None:
         return None
