@@ -11,7 +11,7 @@ class Cause(IntEnum):
     """Why a waiting job does not run at an instant.
 
     The first ones, up to ``PARTITION``, are nested: each says that the gang would fit if its own
-    constraint and those before it did not hold. ``ACCELERATORS`` is the rest. The last three hold a
+    constraint and those before it did not hold. ``ACCELERATORS`` is the rest. The last four hold a
     job outside its queue, whatever is free.
     """
 
@@ -41,6 +41,8 @@ class Cause(IntEnum):
     """Its earliest time has not come."""
     ARRAY_LIMIT = 12
     """As many tasks of its array as are allowed are in the queue or run."""
+    LIMIT = 13
+    """A limit of its user, team or another column, or the quota of its queue, is in use."""
 
     @property
     def label(self) -> str:
@@ -81,5 +83,6 @@ CAUSE_TEXTS = {
     "dependency": "jobs for which it waited had not ended",
     "not_before": "its earliest time had not come",
     "array_limit": "as many tasks of its array as are allowed were in the queue or ran",
+    "limit": "a limit or quota of its user, team or queue was in use",
 }
 """Why a job waits, for texts."""

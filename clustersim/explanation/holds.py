@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,16 @@ from clustersim.engine.gates import Gates
 from clustersim.engine.limits import Limits
 from clustersim.explanation.causes import Cause
 from clustersim.explanation.state import RunState
+from clustersim.scheduling import JobColumns
+from clustersim.scheduling.policies.quota_jobs import QUEUE_COLUMNS
 from clustersim.simulation.dependencies import Dependencies
+from clustersim.simulation.entry_limits import EntryLimits
 from clustersim.simulation.tables import STOPS
 from clustersim.units import counted, format_duration
 
 __all__ = ["HELD", "Holds", "holds_of"]
 
-HELD = (Cause.DEPENDENCY, Cause.NOT_BEFORE, Cause.ARRAY_LIMIT)
+HELD = (Cause.DEPENDENCY, Cause.NOT_BEFORE, Cause.ARRAY_LIMIT, Cause.LIMIT)
 """The causes that hold a job outside its queue, one after the other."""
 _END, _COMES = 0, 1
 """What happens first at one instant: jobs end, then others come."""
@@ -41,7 +44,9 @@ class Holds:
         Its earliest time, seconds; 0 without one.
     enters_s : float64 array (jobs,)
         When it entered its queue, seconds; infinite if it did not. After `after_s` and `opens_s`,
-        only the limit of its array held it.
+        only limits held it.
+    limit : mapping of int to str
+        The limit that held a job, by job; those without one were held by that of their array.
     admitted_by : mapping of int to int
         Job whose end let a job in, by job.
     depend : Dependencies
@@ -53,6 +58,7 @@ class Holds:
     after_s: Floats
     opens_s: Floats
     enters_s: Floats
+    limit: Mapping[int, str]
     admitted_by: Mapping[int, int]
     depend: Dependencies
 
@@ -67,7 +73,9 @@ class Holds:
             The waits, seconds.
         """
         found, now_s = [], begin_s
-        for until_s in (self.after_s, self.opens_s, self.enters_s):
+        of_array = self.enters_s.copy()
+        of_array[list(self.limit)] = 0.0
+        for until_s in (self.after_s, self.opens_s, of_array, self.enters_s):
             now_s = np.clip(until_s[rows], now_s, end_s)
             found.append(now_s)
         return found
@@ -76,7 +84,7 @@ class Holds:
         """Return the job that held a job the longest; -1 if it was none."""
         if cause == Cause.DEPENDENCY:
             return max(self._others(row), key=lambda other: (self._until_s(row, other), other))
-        return self.admitted_by.get(row, -1) if cause == Cause.ARRAY_LIMIT else -1
+        return -1 if cause == Cause.NOT_BEFORE else self.admitted_by.get(row, -1)
 
     def detail(self, jobs: pd.DataFrame, row: int, cause: int) -> str:
         """Return what held a job, in words.
@@ -95,9 +103,11 @@ class Holds:
             return f"not before {after} after its submission (not_before_s)"
         other = self.binding(row, cause)
         name = f"job {jobs['job_id'].iloc[other]}" if other >= 0 else ""
-        if cause == Cause.ARRAY_LIMIT:
-            array, most = self.depend.arrays[row]
-            limit = f"array {array} runs at most {counted(int(most), 'task')} at a time"
+        if cause in (Cause.ARRAY_LIMIT, Cause.LIMIT):
+            limit = self.limit.get(row, "")
+            if cause == Cause.ARRAY_LIMIT:
+                array, most = self.depend.arrays[row]
+                limit = f"array {array} runs at most {counted(int(most), 'task')} at a time"
             return f"{limit}; the end of {name} let it in" if name else limit
         column = "after_any" if other in self.depend.after.get(row, _NONE) else "after_ok"
         if np.isfinite(self._until_s(row, other)):
@@ -127,8 +137,12 @@ def holds_of(state: RunState) -> Holds | None:
     state : RunState
     """
     depend = Dependencies.of(state.jobs)
-    if depend is None:
+    if depend is None and state.quotas is None:
         return None
+    entry, columns = _entry_limits(state)
+    if depend is None and entry is None:
+        return None
+    depend = Dependencies({}, {}, {}, {}) if depend is None else depend
     jobs = state.jobs
     done_s = jobs["finish_s"].to_numpy(dtype=np.float64, na_value=np.inf)
     ended_s = done_s.copy()
@@ -146,27 +160,68 @@ def holds_of(state: RunState) -> Holds | None:
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     enters_s = np.maximum.reduce([submit_s, after_s, opens_s])
     admitted_by: dict[int, int] = {}
-    if depend.arrays:
+    limit: dict[int, str] = {}
+    if depend.arrays or entry is not None:
         runnable = np.flatnonzero(state.choice_of >= 0)
-        gates = Gates(limits := depend.limits(runnable))
-        tasks = np.array(sorted(limits.of_job), dtype=np.int64)
+        limits = depend.limits(runnable)
+        if entry is not None and state.rules is not None:
+            limits = entry.limits(limits, state.rules.rank_held(columns, state.partitions))
+        gates, why = Gates(limits, columns), dict[int, str]()
+        tasks = np.array(sorted({*limits.of_job, *limits.ways}), dtype=np.int64)
         enters_s[runnable[tasks]] = np.inf
-        for job, time_s in _admissions(
-            gates, limits, submit_s[runnable], ended_s[runnable], done_s[runnable]
-        ):
+        times = submit_s[runnable], ended_s[runnable], done_s[runnable]
+        for job, time_s in _admissions(gates, limits, *times, why):
             enters_s[runnable[job]] = time_s
+        started_s = jobs["start_s"].to_numpy(dtype=np.float64, na_value=np.inf)
+        enters_s = np.minimum(enters_s, np.maximum(started_s, submit_s))
+        limit = {row: _named(state, row, why[job]) for job in why for row in [int(runnable[job])]}
         admitted_by = {
             int(runnable[job]): int(runnable[by]) for job, by in gates.admitted_by.items()
         }
-    return Holds(ended_s, done_s, after_s, opens_s, enters_s, admitted_by, depend)
+    return Holds(ended_s, done_s, after_s, opens_s, enters_s, limit, admitted_by, depend)
+
+
+def _named(state: RunState, row: int, why: str) -> str:
+    """Return the limit that is in use, with the name of the job's queue if it is a quota."""
+    if not why.startswith("its queue"):
+        return f"limit of {why}"
+    by = None if state.quotas is None else state.quotas.file.by
+    column = by or next(name for name in QUEUE_COLUMNS if name in state.jobs)
+    return f"quota of queue {state.jobs[column].iloc[row]} is in use"
+
+
+def _entry_limits(state: RunState) -> tuple[EntryLimits | None, JobColumns]:
+    """Return the limits of quotas that hold jobs outside their queues, and the jobs' columns."""
+    rows = np.flatnonzero(state.choice_of >= 0)
+    estimate_s = [state.estimate_s[rows].tolist()] * len(state.cluster.pools)
+    columns = JobColumns(
+        state.sizes[rows].tolist(),
+        estimate_s,
+        list(state.choices),
+        state.choice_of[rows].tolist(),
+        {str(name): state.jobs[name].to_numpy()[rows] for name in state.jobs.columns},
+    )
+    quotas = state.quotas
+    if quotas is None or state.rules is None or quotas.file.budgets:
+        return None, columns
+    found = EntryLimits.of(quotas, columns, state.partitions, divides=state.rules.divides_quotas)
+    return (found if found.ways else None), replace(columns, choices=found.choices)
 
 
 def _admissions(
-    gates: Gates, limits: Limits, submit_s: Floats, ended_s: Floats, done_s: Floats
+    gates: Gates,
+    limits: Limits,
+    submit_s: Floats,
+    ended_s: Floats,
+    done_s: Floats,
+    why: dict[int, str],
 ) -> Iterator[tuple[int, float]]:
-    """Yield the jobs that limits hold, with the time at which they enter their queues."""
+    """Yield the jobs that limits hold, with the time at which they enter their queues.
+
+    What holds them other than an array is written to `why`.
+    """
     waits = {**limits.after, **limits.after_ok}
-    held = {*limits.of_job, *waits, *limits.not_before_s}
+    held = {*limits.of_job, *limits.ways, *waits, *limits.not_before_s}
     others = {
         other for each in (limits.after, limits.after_ok) for w in each.values() for other in w
     }
@@ -180,5 +235,9 @@ def _admissions(
             entered = gates.end(job, time_s, done=bool(done_s[job] < np.inf))
         elif job not in inside and gates.admits(job, time_s):
             entered = [job]
+        elif job not in inside:
+            text = gates.why(job, time_s)
+            if text and not text.startswith("array "):
+                why[job] = text
         inside.update(entered)
         yield from ((each, time_s) for each in entered)

@@ -195,8 +195,8 @@ class QuotaRooms:
 
 
 def quota_rooms(state: RunState) -> QuotaRooms | None:
-    """Return what queues could use over time; None if the run has no quotas."""
-    if state.quotas is None:
+    """Return what queues could use over time; None if the policy is not `kueue`."""
+    if state.policy != "kueue" or state.quotas is None or not state.quotas.queues:
         return None
     by = state.options.get("by")
     return QuotaRooms(state, state.quotas, None if by is None else str(by))

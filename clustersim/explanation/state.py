@@ -70,8 +70,10 @@ class RunState:
         Empty if it is not known.
     options : mapping of str to object
         Options of the policy.
+    rules : type of Policy or None
+        The policy with its options; None if it is not known.
     quotas : Quotas or None
-        Quotas by the rules of the policy ``kueue``.
+        Quotas and limits.
     counts : bool
         Whether a gang fits as soon as enough accelerators of a partition are free.
     notes : tuple of str
@@ -91,6 +93,7 @@ class RunState:
     estimate_s: Floats
     policy: str
     options: Mapping[str, Any]
+    rules: type[Policy] | None
     quotas: Quotas | None
     counts: bool
     notes: tuple[str, ...]
@@ -149,7 +152,8 @@ def open_state(
     scheduling = settings.scheduling
     notes: list[str] = []
     placement = _placement(scheduling, notes)
-    policy, options = _name_of(scheduling.policy), _options(scheduling, notes)
+    policy, rules = _name_of(scheduling.policy), _rules(scheduling, notes)
+    options = {} if rules is None else options_of(rules)
     partitions = build_partitions(settings.cluster, placement)
     names = {pool.name for pool in settings.cluster.pools}
     unknown = sorted(_pools_of(result) - names)
@@ -179,7 +183,8 @@ def open_state(
         estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
         policy=policy,
         options=options,
-        quotas=_quotas(policy, options, notes),
+        rules=rules,
+        quotas=_quotas(rules, policy, notes),
         counts=_counts(placement, result, notes),
         notes=tuple(notes),
     )
@@ -264,30 +269,30 @@ def _name_of(policy: str | type[Policy]) -> str:
     return next((name for name, each in POLICIES.items() if each is policy), policy.__name__)
 
 
-def _options(scheduling: Scheduling, notes: list[str]) -> Mapping[str, Any]:
-    """Return the options of the policy; none if the policy is not known or not available."""
+def _rules(scheduling: Scheduling, notes: list[str]) -> type[Policy] | None:
+    """Return the policy of a run with its options; None if it is not known or not available."""
     if not scheduling.policy:
-        return {}
+        return None
     try:
-        found = find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
+        return find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
     except InputError as error:
         notes.append(
             f"the policy of the run is not available with its options ({error}): who was ahead, "
             "and waits for quota, are not known"
         )
-        return {}
-    return options_of(found)
+        return None
 
 
-def _quotas(policy: str, options: Mapping[str, Any], notes: list[str]) -> Quotas | None:
-    """Return the quotas of the run; None if it has none, or their rules are not known."""
-    if options.get("quotas") is None:
+def _quotas(rules: type[Policy] | None, policy: str, notes: list[str]) -> Quotas | None:
+    """Return the quotas and limits of the run; None if it has none."""
+    if rules is None or rules.quotas is None:
         return None
-    if policy != "kueue":
-        notes.append(f"waits for the quotas of policy {policy} count as order")
-        return None
-    quotas = read_quotas(options["quotas"])
-    return quotas if quotas.queues else None
+    quotas = read_quotas(rules.quotas)
+    if quotas.queues and rules.divides_quotas and policy != "kueue":
+        notes.append(f"waits for the quotas of queues of policy {policy} count as order")
+    if quotas.file.budgets:
+        notes.append("waits for budgets, and for limits beside them, count as order")
+    return quotas
 
 
 def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:

@@ -108,6 +108,7 @@ _SHORT = {
     "dependency": "other jobs (after_ok, after_any)",
     "not_before": "their earliest time",
     "array_limit": "the limits of their arrays",
+    "limit": "limits and quotas of users, teams and queues",
 }
 """What jobs waited for, for the sentence."""
 

@@ -121,9 +121,11 @@ JOB = st.tuples(
 )
 
 
-@given(st.lists(JOB, min_size=2, max_size=9))
+@given(st.lists(JOB, min_size=2, max_size=9), st.booleans())
 @settings(max_examples=examples(40))
-def test_jobs_enter_their_queues_when_the_policy_sees_them(rows: list[tuple[Any, ...]]) -> None:
+def test_jobs_enter_their_queues_when_the_policy_sees_them(
+    rows: list[tuple[Any, ...]], limited: bool
+) -> None:
     seen: dict[int, float] = {}
 
     class Watching(POLICIES["fcfs"]):  # type: ignore[misc]
@@ -149,7 +151,9 @@ def test_jobs_enter_their_queues_when_the_policy_sees_them(rows: list[tuple[Any,
     table["array"] = [row[3] for row in rows]
     table["array_limit"] = [{"": math.nan, "a": 1, "b": 2}[row[3]] for row in rows]
     table["not_before_s"] = [float(row[4]) if row[4] > 10 else math.nan for row in rows]
-    result, known = ran(table, Watching)
+    table["user"] = ["ann" if row[1] % 2 else "bo" for row in rows]
+    limits = {"limits": {"user": {"ann": 9}}} if limited else None
+    result, known = ran(table, Watching, **({} if limits is None else {"quotas": limits}))
     state = open_state(result, known["cluster"], (), known["scheduling"])
     holds = holds_of(state)
     submit_s = result.jobs["submit_s"].to_numpy(dtype=float)

@@ -153,3 +153,26 @@ def test_what_is_left_is_what_the_ledger_says(
     found = cs.explain(result, **known)
     names = [f"{name}_s" for name in found.hours]
     np.testing.assert_allclose(found.jobs[names].sum(axis=1), found.jobs["waited_s"])
+
+
+def test_a_limit_of_a_user_under_any_policy() -> None:
+    table = jobs((0, 8, 100), (5, 8, 50), (6, 8, 10), user=["ann", "ann", "bo"])
+    result, known = ran(table, "easy", quotas={"limits": {"user": {"ann": 8}}})
+    assert causes(result, known, 2) == [(5, 100, "limit")]
+    found = cs.explain(result, job=2, **known)
+    assert found.intervals["detail"][0] == (
+        "limit of user ann is in use; the end of job 1 let it in"
+    )
+    assert found.intervals["behind"][0] == "1"
+    assert found.without["start_s"].tolist() == [5]
+    whole = cs.explain(result, **known)
+    assert whole.jobs["waited_for"].tolist() == ["", "limit", ""]
+
+
+def test_the_quota_of_a_queue_under_a_policy_that_does_not_divide() -> None:
+    table = jobs((0, 8, 100), (5, 8, 50), team=["a", "a"])
+    quotas = {"by": "team", "queues": {"a": {"quotas": {"gpu": 8}}}}
+    result, known = ran(table, "fcfs", quotas=quotas)
+    assert causes(result, known, 2) == [(5, 100, "limit")]
+    detail = cs.explain(result, job=2, **known).intervals["detail"][0]
+    assert detail == "quota of queue a is in use; the end of job 1 let it in"
