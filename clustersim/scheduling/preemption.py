@@ -47,7 +47,16 @@ class PreemptionOptions:
 
     @classmethod
     def limits_problem(cls) -> str:
-        """Return what is wrong with the values of these options; empty if nothing is."""
+        """Return what is wrong with the values of these options; empty if nothing is.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import PreemptionOptions
+        >>> class Mine(PreemptionOptions):
+        ...     min_run = -1.0
+        >>> Mine.limits_problem()
+        'option min_run: must be a number of at least 0, found -1.0'
+        """
         for name in ("grace", "min_run", "most_preemptions", "most_preemptions_per_hour"):
             value = getattr(cls, name)
             if value is not None and not 0 <= value < math.inf:

@@ -461,6 +461,16 @@ class Queue:
         """Yield what a waiting job that runs on several partitions may use of each now.
 
         No window closes these nodes before the job would end on the slowest of its partitions.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([24], [[60.0], [90.0]], [(0, 1)], [0], split="equal")
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
+        >>> [offer.partition.name for offer in queue.offers(0)]
+        ['h200', 'h20']
         """
         mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
         longest_s = max((self.estimate_s(job, partition) for partition in mine), default=0.0)
@@ -828,7 +838,19 @@ has no simulation
         return True
 
     def arrive(self, job: int, move: Destination) -> None:
-        """Start a job again that has saved its state and left its accelerators."""
+        """Start a job again that has saved its state and left its accelerators.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> from clustersim.scheduling.holding import Destination, Part
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.arrive(0, Destination(h200, 8, Part(h200, 8, ()), stays=False))
+        >>> queue.free
+        8
+        """
         placement = move.partition.placement
         nodes = self.take_size(job, move.partition, move.size) if move.stays else None
         if nodes is None:

@@ -149,7 +149,7 @@ def test_check_policy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     mine = tmp_path / "mine.py"
     mine.write_text(POLICY)
     for name in (f"{mine}", f"{mine}:NarrowestFirst", "conservative"):
-        assert call(capsys, "check-policy", name).count(" ok") == 7
+        assert call(capsys, "check-policy", name).count(" ok") == 8
 
 
 def test_interrupt_is_one_line(

@@ -126,6 +126,7 @@ def test_the_command_of_a_replay_repeats_every_argument() -> None:
     more = ["--placement", "spread", "--log-format", "csv", "--sort", "--exact-estimates"]
     more += ["--time-zone", "Europe/Berlin", "--columns", "job_id=Job Number,gpus=GPUs"]
     more += ["--option", "cost=0", "--option", "x=1", "--placement-option", "y=2"]
+    more += ["--span-pools", "equal", "--maintenance", "gpu@1h+2h", "--reserve", "gpu:4@1h+2h=ann"]
     covered = set()
     for own in (*size, [*size[1], "--catalogue", "b.yaml"]):
         words = ["replay", "my jobs.csv", "--policy", "easy", *own, *more, "--out", "again"]
@@ -150,12 +151,12 @@ def parsed(command: str) -> dict[str, Any]:
     [
         (
             "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' --plugins mine.py "
-            "--catalogue 'my chips.yaml' --catalogue b.yaml",
+            "--catalogue 'my chips.yaml' --catalogue b.yaml --explain",
             run_command,
             {"study", "key", "check", "csv", "report", "json", "quiet"},
         ),
         (
-            "run --from out --run 0f1e",
+            "run --from out --run 0f1e --explain",
             run_command,
             {
                 "scenario",

@@ -16,6 +16,7 @@ from clustersim.notes import forget_notes
 from clustersim.procurement.load import define_plan
 from clustersim.scenario.file_names import full_path
 from clustersim.scenario.run import run_scenario
+from tests.packaging.__main__ import SHIPPED
 from tests.packaging.user import ROOT
 
 FEW = ["--set", "workload.jobs=20"]
@@ -26,11 +27,11 @@ VARIED = "parameters: {workload.load: [0.5]}\n"
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with resources where a wheel has them, and no clone beside."""
     package = tmp_path / "site-packages" / "clustersim"
-    for folder, endings in (("topologies", ["yaml"]), ("experiments", ["yaml", "csv"])):
+    for folder, endings in SHIPPED.items():
         place = package / "resources" / folder
         place.mkdir(parents=True)
         for ending in endings:
-            for file in (ROOT / folder).glob(f"*.{ending}"):
+            for file in (ROOT / folder).glob(f"*{ending}"):
                 shutil.copy(file, place)
     monkeypatch.setattr(shipped, "PACKAGE", package)
     (tmp_path / "empty").mkdir()
