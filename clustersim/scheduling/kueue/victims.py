@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -186,7 +187,8 @@ class Snapshot:
             ledger.add(node, amount)
         self._running[job.id] = candidate
         self._by_node[node][job.id] = candidate
-        self._using[node] = None
+        for candidates in self._lists_of(candidate, add=True):
+            insort(candidates, candidate, key=_key)
 
     def stop(self, job: str) -> RunningJob:
         """Remove a running job and its usage; return it."""
@@ -196,8 +198,25 @@ class Snapshot:
         for ledger, amount in candidate.usage:
             ledger.remove(candidate.node, amount)
         del self._by_node[candidate.node][job]
-        self._using[candidate.node] = None
+        for candidates in self._lists_of(candidate):
+            at = bisect_left(candidates, candidate.key, key=_key)
+            while candidates[at] is not candidate:
+                at += 1
+            del candidates[at]
         return candidate.job
+
+    def _lists_of(self, candidate: Candidate, *, add: bool = False) -> list[list[Candidate]]:
+        """Return the sorted lists in which a candidate is, or to which it is added."""
+        using = self._using[candidate.node]
+        if using is None:
+            return []
+        return [
+            self._sorted[candidate.node],
+            *(
+                using.setdefault(ledger, []) if add else using[ledger]
+                for ledger in candidate.ledgers
+            ),
+        ]
 
     def running(self, job: str) -> Candidate:
         """Return a running job."""
@@ -289,6 +308,10 @@ class Snapshot:
             needing=tuple(dict.fromkeys(self.tree.ledger(key) for key in needing)),
             without=without,
         )
+
+
+def _key(candidate: Candidate) -> tuple[Any, ...]:
+    return candidate.key
 
 
 def order_key(job: RunningJob) -> tuple[bool, int, float, str]:

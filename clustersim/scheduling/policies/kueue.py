@@ -241,19 +241,22 @@ class Kueue(Preempting):
             self._changed.add(self._root[queue])
 
     def _admit_alone(self, job: int, kind: Kind, now: float) -> bool:
-        """Admit the only first job if its first pool has quota for it, as a cycle would."""
-        queue = self._jobs.queue_of[job]
-        if not kind.pools:
-            return False
-        key = (kind.pools[0], RESOURCE)
-        ledger, n = self.snapshot.tree.ledger(key), kind.n_accelerators
-        if n > ledger.potential[queue] or n > ledger.available(queue):
-            return False
-        borrows_later = self.snapshot.queues[self._names[queue]].when_can_borrow == "next"
-        if borrows_later and ledger.level(queue, n)[0] > 0:
-            return False
-        self._admit(job, kind, {key: n}, now)
-        return True
+        """Admit the only first job if a pool has quota for it that a cycle would choose."""
+        queue, n = self._jobs.queue_of[job], kind.n_accelerators
+        rules = self.snapshot.queues[self._names[queue]]
+        for pool in kind.pools:
+            key = (pool, RESOURCE)
+            ledger = self.snapshot.tree.ledger(key)
+            if n > ledger.potential[queue]:
+                continue
+            if n <= ledger.available(queue):
+                if rules.when_can_borrow == "next" and ledger.level(queue, n)[0] > 0:
+                    return False
+                self._admit(job, kind, {key: n}, now)
+                return True
+            if rules.when_can_preempt != "next":
+                return False
+        return False
 
     def _admit(self, job: int, kind: Kind, usage: Amounts, now: float) -> None:
         """Give a job quota, and start it if its gang finds room.
