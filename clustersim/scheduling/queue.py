@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from clustersim.array_types import Bools, Ints
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.across import Offer, free_offer, take_across
-from clustersim.scheduling.calendar import ReleaseCalendar
-from clustersim.scheduling.claims import Claims
+from clustersim.scheduling.across import take_across
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.holding import Destination, Holding, Part, SizeRange, Split, job_s
-from clustersim.scheduling.placements import ManyNodes, NodeFree, NodePlacement, Nodes, Placement
+from clustersim.scheduling.holding import Destination, Holding, Part, job_s
+from clustersim.scheduling.job_columns import JobColumns
+from clustersim.scheduling.partition import Partition
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.preemption import Protection
-from clustersim.scheduling.windows import Windows, only_in
+from clustersim.scheduling.room import Room
 
 __all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob", "StoppingCost"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobColumns:
-    """Properties of all jobs of a run that the scheduler uses, one column per attribute.
-
-    Attributes
-    ----------
-    n_accelerators : sequence of int
-        Number of accelerators of each job.
-    estimate_s : sequence of sequence of float
-        Estimated run time by pool and job, seconds.
-    choices : sequence of tuple of int
-        The distinct sets of partitions on which jobs can run, each in order of preference.
-    choice_of : sequence of int
-        Index of each job's set in `choices`.
-    columns : mapping of str to array (jobs,)
-        The columns of the jobs table, with the user's own ones, for policies that use them.
-    elastic : SizeRange, optional
-        The sizes at which jobs can run; by default only the one that they ask for.
-    split : {"equal", "proportional"}, optional
-        How the work of a job is divided that runs on several partitions at once
-        (:mod:`clustersim.scheduling.holding`); by default no job does.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling import JobColumns
-    >>> estimates_s = [[60.0, 300.0]]
-    >>> jobs = JobColumns([8, 16], estimate_s=estimates_s, choices=[(0,)], choice_of=[0, 0])
-    >>> jobs.estimate_s[0][1]
-    300.0
-    """
-
-    n_accelerators: Sequence[int]
-    estimate_s: Sequence[Sequence[float]]
-    choices: Sequence[tuple[int, ...]]
-    choice_of: Sequence[int]
-    columns: Mapping[str, npt.NDArray[np.generic]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    elastic: SizeRange | None = None
-    split: Split | None = None
 
 
 class Running(NamedTuple):
@@ -89,161 +41,6 @@ class StoppingCost(NamedTuple):
     time_s: float
 
 
-@dataclass(slots=True)
-class Partition:
-    """Accelerators of one type that are allocated together.
-
-    A partition is a pool, or the share of a pool that one virtual cluster owns.
-
-    Attributes
-    ----------
-    index : int
-        Its index in the simulation's list of partitions.
-    pool : int
-        Index of its pool in the cluster.
-    name, virtual_cluster : str
-        Names for messages and tables; the virtual cluster is empty for nodes of a pool that belong
-        to no virtual cluster.
-    first_node : int
-        Index of its first node in the pool.
-    placement : Placement
-        The placement that allocates its accelerators.
-    calendar : ReleaseCalendar
-        The times at which its accelerators become free: the returns of its nodes that are out of
-        service and, if the policy looks ahead, the estimated ends of its running jobs.
-    nodes_of : dict of int to Nodes
-        Accelerators of each running job, if the placement tracks nodes.
-    out_of_service : dict of int to float
-        Time of the expected return of each node that is out of service, seconds; infinite if it
-        never returns.
-    n_gone : int
-        Number of nodes that never return to service.
-    windows : Windows or None
-        The times that are known in advance in which nodes are closed; None if there are never any.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling import Consolidate, Partition
-    >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-    >>> partition.withdraw(1, until=3600.0)
-    >>> partition.placement.free
-    8
-    """
-
-    index: int
-    pool: int
-    name: str
-    virtual_cluster: str
-    first_node: int
-    placement: Placement
-    calendar: ReleaseCalendar = field(default_factory=ReleaseCalendar)
-    nodes_of: dict[int, Nodes] = field(default_factory=dict)
-    out_of_service: dict[int, float] = field(default_factory=dict)
-    n_gone: int = 0
-    windows: Windows | None = None
-    _claims: Claims = field(default_factory=Claims)
-    _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
-
-    @property
-    def pool_name(self) -> str:
-        """Name of its pool, without that of the virtual cluster."""
-        return (
-            self.name.removesuffix(f"/{self.virtual_cluster}")
-            if self.virtual_cluster
-            else self.name
-        )
-
-    @property
-    def in_service(self) -> int:
-        """Number of accelerators on nodes that are in service."""
-        return self.placement.capacity - len(self.out_of_service) * self.placement.chips_per_node
-
-    @property
-    def state(self) -> tuple[int, int]:
-        """A value that changes whenever accelerators of the partition are allocated or released."""
-        return self.calendar.version, self.placement.free
-
-    @property
-    def has_announced_windows(self) -> bool:
-        """Whether there are windows that have been announced and are not over."""
-        return self.windows is not None and bool(self.windows.announced)
-
-    @property
-    def claims(self) -> Claims:
-        """The claims of waiting gangs in the present state of the partition."""
-        return self._claims.of(self.state)
-
-    def node_arrays(self, job: int) -> tuple[Ints, Ints]:
-        """Return the nodes of a running job and its chips on each, as arrays.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, Partition
-        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> partition.nodes_of[7] = partition.placement.take(12)
-        >>> nodes, chips = partition.node_arrays(7)
-        >>> nodes.tolist(), chips.tolist()
-        ([0, 1], [8, 4])
-        """
-        held = self.nodes_of[job]
-        if isinstance(held, ManyNodes):
-            return held.nodes, held.chips
-        arrays = self._node_arrays.get(job)
-        if arrays is None:
-            nodes, chips = zip(*held, strict=True)
-            arrays = self._node_arrays[job] = (np.array(nodes), np.array(chips))
-        return arrays
-
-    def withdraw(self, node: int, until: float) -> None:
-        """Remove an idle node from service; it is expected to return at `until`.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, Partition
-        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> partition.withdraw(1, until=3600.0)
-        >>> partition.placement.free, partition.out_of_service
-        (8, {1: 3600.0})
-        """
-        chips = self.placement.chips_per_node
-        self.placement.take_these(((node, chips),), chips)
-        self.out_of_service[node] = until
-        self.n_gone += until == math.inf
-        self.calendar.add_node(until, node, chips)
-
-    def restore(self, node: int) -> None:
-        """Return a node to service.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, Partition
-        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> partition.withdraw(1, until=3600.0)
-        >>> partition.restore(1)
-        >>> partition.placement.free, partition.out_of_service
-        (16, {})
-        """
-        chips = self.placement.chips_per_node
-        until = self.out_of_service.pop(node)
-        self.n_gone -= until == math.inf
-        self.calendar.remove_node(until, node, chips)
-        self.placement.give(((node, chips),), chips)
-
-    def forget(self, job: int) -> Nodes:
-        """Remove the record of a job that has ended, and return its accelerators.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, Partition
-        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> partition.nodes_of[7] = partition.placement.take(12)
-        >>> partition.forget(7), partition.nodes_of
-        ([(0, 8), (1, 4)], {})
-        """
-        self._node_arrays.pop(job, None)
-        return self.nodes_of.pop(job, ())
-
-
 class StartJob(Protocol):
     """Called by the scheduler when it starts a job."""
 
@@ -257,7 +54,7 @@ PreemptJob = Callable[[int, How, float | None], None]
 """Called by the scheduler when it stops a job: the job, how, and its cost in seconds."""
 
 
-class Queue:
+class Queue(Room):
     """The interface of a policy to the simulation: partitions, jobs, and a way to start jobs.
 
     Parameters
@@ -337,14 +134,10 @@ class Queue:
         cost_of_stopping: Callable[[int, How], StoppingCost] | None = None,
         protection: Protection | None = None,
     ) -> None:
-        self.partitions = partitions
-        self.members = tuple(members)
-        self.jobs = jobs
-        self.now = 0.0
+        super().__init__(partitions, members, jobs)
         self.running: dict[int, Running] = {}
         self.leaving: dict[int, float] = {}
         self.attained_s: dict[int, float] = {}
-        self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
         self.holdings: dict[int, Holding] = {}
         self.moves: dict[int, Destination] = {}
         self.shared: dict[str, Any] = {} if shared is None else shared
@@ -355,48 +148,6 @@ class Queue:
         self._protection = protection
         self._looks_ahead = looks_ahead
         self._tracks_running = tracks_running
-
-    @property
-    def free(self) -> int:
-        """Number of accelerators free now in all partitions of the queue."""
-        return sum(self.partitions[index].placement.free for index in self.members)
-
-    @property
-    def has_windows(self) -> bool:
-        """Whether windows ever close nodes of the queue's partitions."""
-        return any(self.partitions[index].windows is not None for index in self.members)
-
-    def choices(self, job: int) -> tuple[int, ...]:
-        """Indices of the partitions on which `job` can run, in order of preference.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.choices(0)
-        (0,)
-        """
-        return self.jobs.choices[self.jobs.choice_of[job]]
-
-    def estimate_s(self, job: int, partition: Partition | None = None) -> float:
-        """Estimated run time of `job` on a partition (by default the preferred one), seconds.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.estimate_s(1)
-        300.0
-        """
-        if partition is None:
-            partition = self.partitions[self.choices(job)[0]]
-        return self.jobs.estimate_s[partition.pool][job]
 
     def start_anywhere(self, job: int, *, closed: int = 0) -> bool:
         """Start `job` on the first of its partitions where it fits; return whether it started.
@@ -456,213 +207,6 @@ class Queue:
         if parts:
             self.start_on(job, parts)
         return bool(parts)
-
-    def offers(self, job: int, *, closed: int = 0) -> Iterator[Offer]:
-        """Yield what a waiting job that runs on several partitions may use of each now.
-
-        No window closes these nodes before the job would end on the slowest of its partitions.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([24], [[60.0], [90.0]], [(0, 1)], [0], split="equal")
-        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
-        >>> [offer.partition.name for offer in queue.offers(0)]
-        ['h200', 'h20']
-        """
-        mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
-        longest_s = max((self.estimate_s(job, partition) for partition in mine), default=0.0)
-        for partition in mine:
-            yield free_offer(partition, self._open_until(job, partition, longest_s))
-
-    def _open_until(self, job: int, partition: Partition, estimate_s: float) -> Bools | None:
-        windows = partition.windows
-        if windows is None or not windows.announced:
-            return None
-        return windows.open_nodes(job, self.now, self.now + estimate_s)
-
-    def take_size(self, job: int, partition: Partition, n: int) -> Nodes | None:
-        """Allocate `n` accelerators for a job that runs at another size, or return None.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> list(queue.take_size(0, h200, 4))
-        [(0, 4)]
-        """
-        return free_offer(partition, self._open_at_size(job, partition, n)).take(n)
-
-    def fits_size(self, job: int, partition: Partition, n: int) -> bool:
-        """Return whether a waiting job could start now at another size.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
-        (True, False)
-        """
-        offer = free_offer(partition, self._open_at_size(job, partition, n))
-        return bool(offer.fits_each(np.array([n]))[0])
-
-    def _open_at_size(self, job: int, partition: Partition, n: int) -> Bools | None:
-        if partition.windows is None or not partition.windows.announced:
-            return None
-        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [Part(partition, n, ())])
-        return self._open_until(job, partition, estimate_s)
-
-    def take(self, job: int, partition: Partition) -> Nodes | None:
-        """Allocate the accelerators of a waiting job on a partition, or return None.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 8], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.own_nodes[1] = h200, ((0, 8),)
-        >>> list(queue.take(0, h200)), queue.take(1, h200)
-        ([(0, 8)], None)
-        """
-        n = self.jobs.n_accelerators[job]
-        if not self.own_nodes or job not in self.own_nodes:
-            if partition.windows is not None:
-                return self._take_open(job, n, partition, partition.windows)
-            return partition.placement.take(n)
-        own, nodes = self.own_nodes[job]
-        if own is not partition or not partition.placement.has_free(nodes, n):
-            return None
-        if not self._are_open(job, partition, nodes):
-            return None
-        partition.placement.take_these(nodes, n)
-        del self.own_nodes[job]
-        return nodes
-
-    def _take_open(self, job: int, n: int, partition: Partition, windows: Windows) -> Nodes | None:
-        """Allocate accelerators on nodes that no window closes before the job ends."""
-        placement = partition.placement
-        if not windows.announced:
-            return placement.take(n)
-        if n > placement.free:
-            return None
-        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
-        end_s = self.now + self.jobs.estimate_s[partition.pool][job]
-        nodes = windows.choose(job, n, placement, self.now, end_s)
-        if nodes is not None:
-            placement.take_these(nodes, n)
-        return nodes
-
-    def open_nodes(self, job: int, partition: Partition) -> Bools | None:
-        """Return the nodes on which a job can start now as far as windows go; None if on all.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> from clustersim.scheduling.windows import Window, Windows
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> h200.windows = Windows(n_nodes=2)
-        >>> h200.windows.announced.append(Window("update", 90.0, 99.0, np.array([True, False])))
-        >>> jobs = JobColumns([8, 8], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.open_nodes(0, h200), queue.open_nodes(1, h200).tolist()
-        (None, [False, True])
-        """
-        return self._open_until(job, partition, self.jobs.estimate_s[partition.pool][job])
-
-    def _are_open(self, job: int, partition: Partition, nodes: Nodes) -> bool:
-        open_nodes = self.open_nodes(job, partition)
-        return open_nodes is None or all(open_nodes[node] for node, _ in nodes)
-
-    def fit_each(
-        self, jobs: Ints, partition: Partition, node_free: NodeFree | None = None
-    ) -> Bools:
-        """Return which of some waiting jobs would each fit now on nodes that are open to it.
-
-        Parameters
-        ----------
-        jobs : int array (jobs,)
-        partition : Partition
-            With windows that have been announced.
-        node_free : int array (nodes,), optional
-            Accelerators of each node that they may use; by default all that are free.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> from clustersim.scheduling.windows import Window, Windows
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> h200.windows = Windows(n_nodes=2)
-        >>> h200.windows.announced.append(Window("update", 90.0, 99.0, np.array([True, False])))
-        >>> jobs = JobColumns([16, 16], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.fit_each(np.array([0, 1]), h200).tolist()
-        [True, False]
-        """
-        windows, placement = partition.windows, partition.placement
-        assert windows is not None, "there are windows"
-        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
-        numbers = jobs.tolist()
-        sizes, estimate_s = self.jobs.n_accelerators, self.jobs.estimate_s[partition.pool]
-        return windows.fit_each(
-            jobs,
-            np.array([sizes[job] for job in numbers], dtype=np.int64),
-            self.now + np.array([estimate_s[job] for job in numbers], dtype=np.float64),
-            placement,
-            placement.free_by_node() if node_free is None else node_free,
-            self.now,
-        )
-
-    def most(self, job: int, index: int) -> int:
-        """Return the accelerators of a partition that a job could use if no other job ran.
-
-        Those of nodes that a window closes before the estimated end of the job do not count.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.most(0, index=0)
-        16
-        """
-        partition = self.partitions[index]
-        open_nodes, placement = self.open_nodes(job, partition), partition.placement
-        if open_nodes is None:
-            return placement.capacity
-        return int(np.count_nonzero(open_nodes)) * placement.chips_per_node
-
-    def fits(self, job: int, partition: Partition) -> bool:
-        """Return whether a job could start now on a partition.
-
-        Examples
-        --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.fits(0, h200), queue.fits(1, h200)
-        (True, False)
-        """
-        n, placement = self.jobs.n_accelerators[job], partition.placement
-        if job in self.own_nodes:
-            own, nodes = self.own_nodes[job]
-            there = own is partition and placement.has_free(nodes, n)
-            return there and self._are_open(job, partition, nodes)
-        size, open_nodes = np.array([n]), self.open_nodes(job, partition)
-        if open_nodes is None:
-            return bool(placement.fits_each(size)[0])
-        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
-        return bool(placement.fits_each_of(size, only_in(placement.free_by_node(), open_nodes))[0])
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start `job` on accelerators that the placement has allocated.
