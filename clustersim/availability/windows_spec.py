@@ -96,6 +96,7 @@ class Heroes(FileModel):
     """Jobs for which nodes are drained, so that they start as soon as they can."""
 
     share: float = Field(
+        1.0,
         gt=0,
         le=1,
         description="share of the largest pool (or virtual cluster) that a job may use from which "

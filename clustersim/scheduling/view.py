@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
+from clustersim.notes import note
 from clustersim.scheduling.across import fits_across
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placements import NodePlacement
@@ -226,8 +227,10 @@ class View:
         """
         if name in self.columns:
             return self.columns[name][jobs]
+        hint = nearest_hint(name, self.columns)
         if default is None:
-            raise InputError("jobs", f"have no column {name!r}; {nearest_hint(name, self.columns)}")
+            raise InputError("jobs", f"have no column {name!r}; {hint}")
+        note(f"the jobs have no column {name!r}, so the policy takes {default!r}; {hint}")
         return np.full(len(jobs), default)
 
     def attained_s(self, jobs: Ints) -> Floats:

@@ -149,7 +149,7 @@ def find_eligibility(
     choices, choice_of = _distinct(ordered, len(partitions))
     reasons = {
         int(row): _reason(
-            jobs, int(row), cluster, partitions, runtimes, chips, place, names, kept_out
+            jobs, int(row), cluster, partitions, runtimes, chips, place, names, kept_out, spans
         )
         for row in np.flatnonzero(choice_of < 0)
     }
@@ -320,6 +320,7 @@ def _reason(
     place: Ints,
     names: npt.NDArray[np.object_] | None,
     kept_out: Bools,
+    spans: bool,
 ) -> str:
     """Return the reason why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
@@ -347,15 +348,18 @@ def _reason(
         alike = of_chip.setdefault(cluster.pools[pool].accelerator, {})
         alike[at] = partitions[at].placement.capacity
     largest = max(max(alike.values()) for alike in of_chip.values())
-    together = max(sum(alike.values()) for alike in of_chip.values())
-    where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
+    together = sum(sum(alike.values()) for alike in of_chip.values())
+    owned = any(partitions[int(place[pool, row])].virtual_cluster for pool in mine)
+    where = f"{'virtual cluster' if owned else 'partition'} {vc!r}"
+    where = where if vc else "the largest pool it may use"
+    needs = f"needs {counted(size, 'accelerator')}"
     if vc and largest < size <= together:
-        return (
-            f"needs {counted(size, 'accelerator')}, but the largest pool of partition {vc!r} has "
-            f"{largest:,}: {_SPLIT} ({together:,})"
-        )
+        return f"{needs}, but the largest pool of {where} has {largest:,}: {_SPLIT} ({together:,})"
+    if spans and size > together:
+        whole = f"all pools of {where}" if vc else "all pools that it may use"
+        return f"{needs}, but {whole} together have {together:,}"
     if size > largest:
-        return f"needs {counted(size, 'accelerator')}, but {where} has {largest:,}"
+        return f"{needs}, but {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
         model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
@@ -364,5 +368,4 @@ def _reason(
             for pool in mine
         ]
         return "; ".join(obstacles)
-    needs = f"needs {counted(size, 'accelerator')}"
     return f"{needs}, which the placement cannot allocate on the nodes of {where}"

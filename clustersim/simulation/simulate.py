@@ -64,6 +64,7 @@ from clustersim.simulation.windows import (
     check_windows,
     hero_jobs,
     jobs_of_windows,
+    notes_on_windows,
     with_nodes,
 )
 from clustersim.topology import Cluster, single_pool
@@ -236,6 +237,7 @@ def simulate(
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
+    notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
     if notes:

@@ -19,6 +19,7 @@ from clustersim.scheduling import POLICIES, Policy
 from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
+from clustersim.units import format_duration
 from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "check_windows",
     "hero_jobs",
     "jobs_of_windows",
+    "notes_on_windows",
     "with_nodes",
 ]
 
+_MOST_NAMED = 3
 _COLUMNS = {"users": "user", "virtual_clusters": "vc", "jobs": "job_id"}
 """Column of the jobs table for each list of who may use a reservation."""
 
@@ -249,6 +252,40 @@ def jobs_of_windows(
             may |= np.isin(texts[column], names)
         found.append(frozenset(np.flatnonzero(may[rows]).tolist()))
     return found, notes
+
+
+def notes_on_windows(planned: Planned, jobs: pd.DataFrame, end_s: float) -> list[str]:
+    """Return what is planned, or asked for, and had no effect on a run.
+
+    Parameters
+    ----------
+    planned : Planned
+    jobs : pandas.DataFrame
+        A jobs table.
+    end_s : float
+        End of the run, seconds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.simulation.windows import NOTHING_PLANNED, notes_on_windows
+    >>> notes_on_windows(NOTHING_PLANNED, pd.DataFrame({"hero": [True, False]}), 60.0)
+    ['column hero has no effect without hero jobs: windows: {heroes: {}} in a scenario']
+    """
+    late = [each for each in planned.windows if each.begin_s >= end_s]
+    notes = [
+        f"{each.name} had no effect: it begins after {format_duration(each.begin_s)}, and the run "
+        f"ends after {format_duration(end_s)}"
+        for each in late[:_MOST_NAMED]
+    ]
+    if len(late) > _MOST_NAMED:
+        notes.append(f"{len(late) - _MOST_NAMED} more windows begin after the end of the run")
+    asked = "hero" in jobs and bool(jobs["hero"].isin([True]).any())
+    if asked and planned.hero_share is None:
+        notes.append(
+            "column hero has no effect without hero jobs: windows: {heroes: {}} in a scenario"
+        )
+    return notes
 
 
 def _texts(jobs: pd.DataFrame, column: str, name: str) -> npt.NDArray[Any]:

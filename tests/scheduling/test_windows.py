@@ -358,3 +358,20 @@ def test_the_earliest_deadline_first():
     assert starts(result) == [0, 35, 20, 10, 30]
     late = {"late_last": True}  # the fourth job cannot end by 15 s when the first one has ended
     assert starts(run("earliest_deadline", rows, [], options=late, **due)) == [0, 25, 10, 35, 20]
+
+
+def test_what_is_planned_without_effect_is_said() -> None:
+    log = pd.DataFrame(
+        {"job_id": [1], "submit_s": 0.0, "n_accelerators": 8, "duration_s": 60.0, "hero": True}
+    )
+    planned = Planned([PlannedWindow("update", "maintenance", 0, (0,), 1e6, 1.1e6)])
+    result = simulate(
+        log,
+        one_pool(2, 8),
+        Scheduling(placement="consolidate"),
+        node_events=NodeEvents((), planned=planned),
+    )
+    assert result.provenance["notes"] == [
+        "update had no effect: it begins after 11.6 d, and the run ends after 60 s",
+        "column hero has no effect without hero jobs: windows: {heroes: {}} in a scenario",
+    ]

@@ -153,7 +153,10 @@ def test_never_runnable_jobs_say_why_and_the_rest_runs() -> None:
     result = simulate(log, fleet, catalogue=catalogue(), check=True)
     assert result.jobs["outcome"].tolist() == ["finished"] + ["never runnable"] * 4 + ["finished"]
     reasons = result.jobs["reason"].tolist()
-    assert reasons[1] == "needs 9 accelerators, but virtual cluster 'a' has 8"
+    assert reasons[1] == (
+        "needs 9 accelerators, but the largest pool of virtual cluster 'a' has 8: no job spans two "
+        "pools, and all of its pools together would do (16)"
+    )
     assert "virtual cluster 'aa' does not exist" in reasons[2]
     assert "'a'" in reasons[2]
     assert "names no virtual cluster" in reasons[3]
@@ -275,4 +278,6 @@ def test_jobs_that_only_the_division_of_their_partition_keeps_out_are_counted():
     assert notes[0].startswith("1 job can never run although the nodes of the partition")
     spanning = simulate(log, Cluster("c", tuple(pools)), Scheduling(span_pools="equal"))
     assert spanning.jobs["outcome"].tolist() == ["finished", "finished", "never runnable"]
-    assert spanning.jobs["reason"].tolist()[2].startswith("needs 48 accelerators, but")
+    assert spanning.jobs["reason"].tolist()[2] == (
+        "needs 48 accelerators, but all pools of partition 'gpu' together have 40"
+    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
+from clustersim.notes import note
 from clustersim.scheduling.placements.groups import Groups, GroupsOfNodes
 from clustersim.scheduling.placements.network import Level
 from clustersim.scheduling.placements.nodes import NodeFree, Nodes
@@ -50,6 +51,11 @@ class TopologyAware(WholeNodes):
         self._groups = Groups(GroupsOfNodes(n_nodes, ()), self.free_by_node(), chips_per_node)
 
     def prepare(self, network: Sequence[Level], sizes: Ints) -> None:
+        if not network and self.n_nodes > 1:
+            note(
+                "the topology names no network of a pool (fabric), so topology_aware can only keep "
+                "gangs on few nodes there, as consolidate does"
+            )
         tree = GroupsOfNodes(self.n_nodes, network)
         self._groups = Groups(tree, self.free_by_node(), self.chips_per_node)
 
