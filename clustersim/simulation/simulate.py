@@ -294,6 +294,8 @@ def _run(
     if entry is not None:
         limits = entry.limits(limits, policy.rank_held(columns, partitions))
     gates = Gates(limits, columns) if limits.hold else None
+    choices, choice_of = eligible.choices, eligible.choice_of
+    heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
     placements = [type(partition.placement) for partition in partitions]
     with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
@@ -305,6 +307,7 @@ def _run(
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             gates=gates,
+            heroes=frozenset(heroes),
             **options,
         )
         if entry is not None:
@@ -315,8 +318,6 @@ def _run(
         if not planned.is_empty:
             may_use, notes = jobs_of_windows(windows, jobs, rows)
             ahead = WindowDriver(simulation, windows, may_use)
-            choices, choice_of = eligible.choices, eligible.choice_of
-            heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
             drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
@@ -326,7 +327,7 @@ def _run(
     if driver is None or planned.is_empty:
         return _Ran(rows, partitions, record, log, held)
     stopped = [
-        ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
+        ahead.stopped[number] + driver.stopped[each.name, each.begin_s, each.pool]
         for number, each in enumerate(windows)
     ]
     drained_for = {} if drained is None else drained.free

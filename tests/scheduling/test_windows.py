@@ -358,3 +358,13 @@ def test_the_earliest_deadline_first():
     assert starts(result) == [0, 35, 20, 10, 30]
     late = {"late_last": True}  # the fourth job cannot end by 15 s when the first one has ended
     assert starts(run("earliest_deadline", rows, [], options=late, **due)) == [0, 25, 10, 35, 20]
+
+
+def test_no_policy_preempts_a_hero_job():
+    """The hero starts when both nodes are free at 500 s, and the job of priority 5 after it."""
+    rows: list[Row] = [(0, 8, 500), (1, 16, 50), (2, 8, 500)]
+    urgent = run("priority", rows, Planned([], 0.9), priority=[0, 0, 5])
+    assert starts(urgent) == [0, 500, 550]
+    assert "preemptions" not in urgent.jobs
+    again = run("priority", rows, Planned([], 0.9), options={"min_run": 10}, priority=[0, 0, 5])
+    assert starts(again) == [0, 500, 550]
