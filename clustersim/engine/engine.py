@@ -28,6 +28,7 @@ from clustersim.engine.ending import Ending
 from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import NO_CHECKPOINTS, Progress, Recovery
+from clustersim.engine.size_charges import SizeCharges
 from clustersim.engine.wakes import Wakes
 from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
@@ -182,11 +183,17 @@ class Simulation:
             lambda: (
                 bool(self._wakes)
                 or self._n_opening > 0
+                or (self._sizes is not None and self._sizes.n_due > 0)
                 or any(each() for each in self._awaited)
                 or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
             ),
             held=lambda job: self._gates is not None and self._gates.holds(job),
         )
+        self._sizes: SizeCharges | None = None
+        if gates is not None and jobs.elastic is not None:
+            self._sizes = SizeCharges(gates, self.clock, jobs, partitions, self.running, self.enter)
+            for queue in self.queues:
+                queue.size_limits = self._sizes
 
     def _build_queues(self, policy: type[Policy], protection: Protection | None) -> list[Policy]:
         """Make one queue for each group of partitions that share jobs, or one for all partitions.
@@ -362,6 +369,9 @@ class Simulation:
         number = self._log.begin(job, partition.index, now, holding)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
+        if self._sizes is not None:
+            n = self.jobs.n_accelerators[job] if holding is None else holding.size
+            self._sizes.charge(job, n)
         if holding is not None:
             self._start_on(attempt, holding)
             return
@@ -474,6 +484,8 @@ class Simulation:
             self._left.forget_memory(job, saved=False, note=self._log.note)
         move = policy.queue.moves.pop(job, None)
         if move is None or cause is not StopCause.SAVED or not policy.queue.arrive(job, move):
+            if self._sizes is not None:
+                self._sizes.waits(job)
             policy.resubmit(job)
         return progress
 

@@ -367,17 +367,21 @@ has no simulation
         stays = own is not None and own.partition is partition and not several
         n_extra = size - held if stays else size
         extra = None
+        if not self.allows(job, partition, size):
+            return False
         if n_extra > 0:
-            nodes = self.take_size(job, partition, n_extra)
+            nodes = self._take_free(job, partition, n_extra)
             if nodes is None:
                 return False
             extra = Part(partition, n_extra, nodes)
         self.moves[job] = Destination(partition, size, extra, stays)
+        if self.size_limits is not None and size > held:
+            self.size_limits.charge(job, size)
         try:
             self.preempt(job, "save", cost_s)
         except BaseException:
             if (failed := self.moves.pop(job, None)) is not None:
-                self._give_extra(failed)
+                self._give_up(job, failed)
             raise
         return True
 
@@ -404,7 +408,7 @@ has no simulation
             if move.partition is not partition or extra is None or job in but:
                 continue
             if any(node in nodes for node, _ in extra.nodes):
-                self._give_extra(self.moves.pop(job))
+                self._give_up(job, self.moves.pop(job))
 
     def arrive(self, job: int, move: Destination) -> bool:
         """Start a job again that has saved its state and left its accelerators.
@@ -422,7 +426,7 @@ has no simulation
         (True, 8)
         """
         partition, size = move.partition, move.size
-        nodes = self.take_size(job, partition, size) if move.stays else None
+        nodes = self._take_free(job, partition, size) if move.stays else None
         if nodes is None:
             nodes = move.nodes()
             open_nodes = self._open_at_size(job, partition, size)
@@ -432,6 +436,12 @@ has no simulation
         part = Part(partition, size, nodes)
         self._begin_on(job, [part], job_s(self.jobs, self.jobs.estimate_s, job, [part]))
         return True
+
+    def _give_up(self, job: int, move: Destination) -> None:
+        """Free what is held for a running job, and charge it no longer."""
+        self._give_extra(move)
+        if self.size_limits is not None:
+            self.size_limits.charge(job, self.size_of(job))
 
     def _give_extra(self, move: Destination) -> None:
         if move.extra is not None:

@@ -49,7 +49,7 @@ from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.entry_limits import EntryLimits, quotas_of_policy
+from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
@@ -208,7 +208,7 @@ def simulate(
         if quotas is not None:
             rows = np.flatnonzero(eligible.choice_of >= 0)
             own = _job_columns(jobs, rows, runtimes, eligible)
-            held = EntryLimits.of(quotas, own, partitions, divides=policy.divides_quotas)
+            held = _limits_of(quotas, own, partitions, policy)
             eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
         depend = Dependencies.of(jobs)
         if depend is not None:
@@ -335,6 +335,16 @@ def _run(
     return _Ran(rows, partitions, record, log, held, kept_free, runtimes.estimate_s[:, rows], notes)
 
 
+def _limits_of(
+    quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
+) -> EntryLimits:
+    """Return the limits of quotas under a policy."""
+    smaller = chooses_sizes(policy)
+    return EntryLimits.of(
+        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
+    )
+
+
 def _entry_limits(
     quotas: Quotas | None,
     columns: JobColumns,
@@ -348,7 +358,7 @@ def _entry_limits(
         raise InputError(
             "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
         )
-    entry = EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas)
+    entry = _limits_of(quotas, columns, partitions, policy)
     return replace(columns, choices=entry.choices), entry
 
 
