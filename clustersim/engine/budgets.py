@@ -70,6 +70,13 @@ class Budget:
         """Return whether a job may reserve what it needs."""
         return self.need(n, seconds) <= self.room(now) + ROUNDING
 
+    def has_room_to_change(self, job: int, now: float, n: int, seconds: float) -> bool:
+        """Return whether a job may have another number of accelerators for the rest of its time."""
+        room = self.room(now)
+        held, left = self._left.get(job, (1, 0.0))
+        used = held * (now - self._since[job]) if job in self._since else 0.0
+        return used + self.need(n, seconds) <= room + self.need(held, left / held) + ROUNDING
+
     def used(self, now: float) -> float:
         """Return what was used in the present period until now, accelerator-seconds."""
         self._renew(now)

@@ -168,9 +168,12 @@ class Departures:
             until_s = self._protection.ends_s(job, attempt.began_s, self._clock.now)
             if until_s > self._clock.now:
                 when = "for ever" if until_s == float("inf") else f"until {until_s:g} s"
+                why = "options min_run, most_preemptions, most_preemptions_per_hour"
+                if job in self._protection.never:
+                    why = "it is a hero job"
                 problem = (
-                    f"cannot be preempted: it is protected {when} (options min_run, "
-                    "most_preemptions, most_preemptions_per_hour; view.running leaves it out)"
+                    f"cannot be preempted: it is protected {when} ({why}; view.running leaves it "
+                    "out)"
                 )
         if attempt is None or problem:
             raise ClusterSimError(f"job {job} (counted from 0) {problem}")

@@ -12,7 +12,7 @@ through their queue, which calls :class:`~clustersim.engine.departures.Departure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from clustersim.engine.ending import Ending
 from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import NO_CHECKPOINTS, Progress, Recovery
+from clustersim.engine.size_charges import SizeCharges
 from clustersim.engine.wakes import Wakes
 from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
@@ -81,6 +82,8 @@ class Simulation:
     own_nodes : mapping of int to (int, Nodes), optional
         The only accelerators on which jobs can start, by job: the index of the partition and the
         chips of its nodes. For jobs that run when the simulation begins.
+    heroes : set of int
+        Jobs that no policy may preempt.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -112,6 +115,7 @@ class Simulation:
         horizon_s: float | None = None,
         gates: Gates | None = None,
         own_nodes: Mapping[int, tuple[int, Nodes]] | None = None,
+        heroes: frozenset[int] = frozenset(),
         by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -146,7 +150,7 @@ class Simulation:
         self._pass_is_due = False
         self._touched: list[Policy] = []
         self._policy = policy
-        protection = Protection.of(policy)
+        protection = Protection.of(policy, heroes)
         self._departures = Departures(
             self.clock,
             self.running,
@@ -179,11 +183,17 @@ class Simulation:
             lambda: (
                 bool(self._wakes)
                 or self._n_opening > 0
+                or (self._sizes is not None and self._sizes.n_due > 0)
                 or any(each() for each in self._awaited)
                 or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
             ),
             held=lambda job: self._gates is not None and self._gates.holds(job),
         )
+        self._sizes: SizeCharges | None = None
+        if gates is not None and jobs.elastic is not None:
+            self._sizes = SizeCharges(gates, self.clock, jobs, partitions, self.running, self.enter)
+            for queue in self.queues:
+                queue.size_limits = self._sizes
 
     def _build_queues(self, policy: type[Policy], protection: Protection | None) -> list[Policy]:
         """Make one queue for each group of partitions that share jobs, or one for all partitions.
@@ -359,6 +369,9 @@ class Simulation:
         number = self._log.begin(job, partition.index, now, holding)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
+        if self._sizes is not None:
+            n = self.jobs.n_accelerators[job] if holding is None else holding.size
+            self._sizes.charge(job, n)
         if holding is not None:
             self._start_on(attempt, holding)
             return
@@ -426,6 +439,23 @@ class Simulation:
                     del own[job]
                     self._left.forget_memory(job, saved=saved, note=self._log.note)
 
+    def give_up_moves(
+        self, partition: Partition, nodes: Set[int], *, but: Set[int] = frozenset()
+    ) -> None:
+        """Free what some nodes hold for jobs that still save their state to start there.
+
+        These jobs wait again once they have saved it.
+
+        Parameters
+        ----------
+        partition : Partition
+        nodes : set of int
+        but : set of int
+            Jobs for which the nodes go on to be held.
+        """
+        for policy in self._policies_on[partition.index]:
+            policy.queue.give_up_moves(partition, nodes, but=but)
+
     def _stop(
         self, attempt: Attempt, saved: bool, cause: StopCause, cost_s: float | None = None
     ) -> Progress:
@@ -452,9 +482,10 @@ class Simulation:
             self._left.keep_in_storage(job)
         else:
             self._left.forget_memory(job, saved=False, note=self._log.note)
-        if (move := policy.queue.moves.pop(job, None)) is not None and cause is StopCause.SAVED:
-            policy.queue.arrive(job, move)
-        else:
+        move = policy.queue.moves.pop(job, None)
+        if move is None or cause is not StopCause.SAVED or not policy.queue.arrive(job, move):
+            if self._sizes is not None:
+                self._sizes.waits(job)
             policy.resubmit(job)
         return progress
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from clustersim.engine.budgets import ROUNDING, Budget
-from clustersim.engine.limits import Count, Limits, Way
+from clustersim.engine.limits import Charge, Count, Limits, Way
 from clustersim.scheduling.queue import JobColumns
 
 __all__ = ["NEVER_RENEWED", "Gates"]
@@ -136,7 +136,7 @@ class Gates:
         self._ended.add(job)
         if done:
             self._done.add(job)
-        may = {each: None for limit in kind.limits() for each in self._held_by.get(limit, ())}
+        may = self._held_with(kind)
         for other in self._followers.get(job, ()):
             if other in self._waits and self._is_due(other):
                 self._waits.remove(other)
@@ -144,6 +144,50 @@ class Gates:
         free = self._let_in(may, now)
         self.admitted_by.update(dict.fromkeys(free, job))
         return free
+
+    def has_budgets(self, job: int) -> bool:
+        """Return whether a job has budgets."""
+        return job in self._limits.budgets
+
+    def most(self, job: int) -> float:
+        """Return the largest size that a job which has entered may have now, as far as counts go.
+
+        What it is charged at present does not count. It is infinite without limits.
+        """
+        most = float("inf")
+        for limit, node, amount in self._sized(job):
+            limit.remove(node, amount)
+            most = min(most, limit.available(node))
+            limit.add(node, amount)
+        return most
+
+    def affords_change(self, job: int, now: float, n: int, seconds: float) -> bool:
+        """Return whether a job's budgets allow another size for the rest of its time (seconds)."""
+        budgets = self._limits.budgets.get(job, ())
+        return all(budget.has_room_to_change(job, now, n, seconds) for budget in budgets)
+
+    def resize(self, job: int, size: int) -> bool:
+        """Charge a job for another size; return whether jobs are held that may enter now."""
+        sized = self._sized(job)
+        if not sized or sized[0][2] == size:
+            return False
+        for limit, node, amount in sized:
+            limit.remove(node, amount)
+            limit.add(node, size)
+        way = self._entered[job]
+        others = way.charges[: len(way.charges) - len(sized)]
+        charges = (*others, *((limit, node, size) for limit, node, _ in sized))
+        self._entered[job] = way._replace(charges=charges)
+        return size < sized[0][2] and bool(self._held_with(self._kind(job)))
+
+    def wait_again(self, job: int) -> bool:
+        """Charge a job for no more than that with which it entered; return as `resize` does."""
+        sized, entry = self._sized(job), self._limits.entry_size.get(job)
+        return bool(sized) and entry is not None and sized[0][2] > entry and self.resize(job, entry)
+
+    def freed(self, job: int, now: float) -> list[int]:
+        """Return the jobs that may enter because a job is charged less than before."""
+        return self._let_in(self._held_with(self._kind(job)), now)
 
     def renewed(self, budget: Budget, now: float) -> list[int]:
         """Return the jobs that may enter their queues because a budget has been renewed."""
@@ -190,6 +234,16 @@ class Gates:
         return ""
 
     # --- Internals ----------------------------------------------------------------------
+
+    def _sized(self, job: int) -> tuple[Charge, ...]:
+        """Return the charges of a job that has entered which are for its accelerators."""
+        if job not in self._limits.ways or job not in self._entered:
+            return ()
+        return self._entered[job].charges[len(self._limits.of_job.get(job, ())) :]
+
+    def _held_with(self, kind: _Kind) -> dict[_Kind, None]:
+        """Return the kinds of held jobs that share a limit with a kind."""
+        return {each: None for limit in kind.limits() for each in self._held_by.get(limit, ())}
 
     def _kind(self, job: int) -> _Kind:
         kind = self._kind_of.get(job)

@@ -94,6 +94,8 @@ class Limits:
         Further limits, by job: it enters in the first way in which it fits.
     budgets : mapping of int to tuple of Budget
         The budgets of each job.
+    entry_size : mapping of int to int
+        Accelerators for which each job with `ways` is charged when it enters.
     time_s : mapping of int to float
         Time for which a job with budgets reserves accelerators, seconds.
     line : mapping of int to str
@@ -110,6 +112,7 @@ class Limits:
     running: frozenset[int] = frozenset()
     ways: Mapping[int, tuple[Way, ...]] = field(default_factory=dict)
     budgets: Mapping[int, tuple[Budget, ...]] = field(default_factory=dict)
+    entry_size: Mapping[int, int] = field(default_factory=dict)
     time_s: Mapping[int, float] = field(default_factory=dict)
     line: Mapping[int, str] = field(default_factory=dict)
     order: Sequence[float] = ()

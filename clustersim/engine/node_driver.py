@@ -35,8 +35,8 @@ class NodeDriver:
 
     Attributes
     ----------
-    stopped : Counter of (str, float)
-        Number of jobs that were stopped, by cause and time (seconds).
+    stopped : Counter of (str, float, int)
+        Number of jobs that were stopped, by cause, time (seconds) and pool.
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -48,7 +48,7 @@ class NodeDriver:
         self._together_at = (-1.0, -1.0)
         self._on_node: dict[int, JobsOnNodes] = {}
         self._slow: dict[int, SlowNodes] = {}
-        self.stopped: Counter[tuple[str, float]] = Counter()
+        self.stopped: Counter[tuple[str, float, int]] = Counter()
         self._late: dict[tuple[int, int], NodeEvent] = {}
         self._of_pool: dict[int, list[Partition]] = {}
         for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
@@ -105,12 +105,13 @@ class NodeDriver:
 
     def _take_out(self, event: NodeEvent) -> None:
         partition, node = self._place(event)
+        self._simulation.give_up_moves(partition, {node})
         if event.waits and self._jobs_on(partition, node):
             self._late[partition.index, node] = event
             return
         for job in self._jobs_on(partition, node):
             self._simulation.stop(job, saved=event.kind.planned)
-            self.stopped[event.cause, event.begin_s] += 1
+            self.stopped[event.cause, event.begin_s, event.pool] += 1
         self._simulation.lose_memory(partition, node, saved=event.kind.planned)
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once
             self._begun.append(event)

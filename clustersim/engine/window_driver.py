@@ -198,9 +198,11 @@ class WindowDriver:
         self, number: int, planned: PlannedWindow, partition: Partition, window: Window
     ) -> None:
         """Stop the jobs on reserved nodes that may not use them."""
+        closed = frozenset(np.flatnonzero(window.nodes).tolist())
+        self._simulation.give_up_moves(partition, closed, but=window.may_use)
         if not planned.lets_finish:
-            for job, attempt in list(self._simulation.running.items()):
-                if attempt.partition is partition and job not in window.may_use:
+            for job in list(partition.nodes_of):
+                if job not in window.may_use:
                     nodes, _ = partition.node_arrays(job)
                     if window.nodes[nodes].any():
                         self._simulation.stop(job, saved=True)

@@ -75,13 +75,14 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
     elif n == asked and (
         job in queue.own_nodes or (decision.pool is None and decision.nodes is None)
     ):
+        mine = [queue.partitions[index] for index in queue.choices(job)]
+        _check_limits(job, mine, n, queue)
         if not queue.start_anywhere(job):
-            raise ClusterSimError(
-                _no_room(job, n, [queue.partitions[i] for i in queue.choices(job)])
-            )
+            raise ClusterSimError(_no_room(job, n, mine))
     else:
         partition = _partition(decision, queue)
         _check_pace(job, partition, n, queue)
+        _check_limits(job, [partition], n, queue)
         queue.start_on(job, [Part(partition, n, _take(decision, n, partition, queue))])
     del waiting[job]
 
@@ -167,6 +168,15 @@ def _check_pace(job: int, partition: Partition, n: int, queue: Queue) -> None:
         )
 
 
+def _check_limits(job: int, partitions: list[Partition], n: int, queue: Queue) -> None:
+    """Raise an error if limits, quotas or budgets do not allow a job a size on any partition."""
+    if not any(queue.allows(job, partition, n) for partition in partitions):
+        raise ClusterSimError(
+            f"job {job} (counted from 0) cannot have {n:,} accelerators now: limits, quotas and "
+            f"budgets leave it at most {queue.most_size(job):,.0f}"
+        )
+
+
 def _preempt(decision: Preempt, queue: Queue) -> None:
     if queue.most_victims > 0:  # those of a pass beyond the limit of an hour wait for the next one
         queue.preempt(int(decision.job), decision.how, decision.cost_s)
@@ -204,6 +214,7 @@ def _running(job: int, queue: Queue, what: str) -> Partition:
 def _move(job: int, target: Partition, n: int, queue: Queue, cost_s: float | None) -> None:
     _check_size(job, n, queue)
     _check_pace(job, target, n, queue)
+    _check_limits(job, [target], n, queue)
     if not queue.move(job, target, n, cost_s):
         raise ClusterSimError(_no_room(job, n, [target]))
 

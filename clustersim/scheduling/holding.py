@@ -17,7 +17,7 @@ from clustersim.scheduling.placements import Nodes
 if TYPE_CHECKING:
     from clustersim.scheduling.queue import JobColumns, Partition
 
-__all__ = ["Destination", "Holding", "Part", "SizeRange", "Split", "job_s"]
+__all__ = ["Destination", "Holding", "Part", "SizeLimits", "SizeRange", "Split", "job_s"]
 
 Split: TypeAlias = Literal["equal", "proportional"]
 """How the work of a job over several pools is divided among its accelerators."""
@@ -35,6 +35,19 @@ class SizeRange(Protocol):
         It is relative to its speed on the number that it asks for, on the same pool; 0 if the job
         cannot run so.
         """
+
+
+class SizeLimits(Protocol):
+    """The sizes that limits, quotas and budgets allow."""
+
+    def most(self, job: int) -> float:
+        """Return the largest size that a job may have now; infinite without a limit."""
+
+    def allows(self, job: int, partition: Partition, size: int) -> bool:
+        """Return whether a job may have a size on a partition now."""
+
+    def charge(self, job: int, size: int) -> None:
+        """Charge a running job for a size from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class Protection:
         Time for which a job runs at least after a start, seconds.
     most, most_per_hour : int, optional
         Largest number of preemptions of a job, and of all jobs within an hour.
+    never : set of int
+        Jobs that are never preempted.
 
     Examples
     --------
@@ -92,15 +94,19 @@ class Protection:
         min_run_s: float = 0.0,
         most: int | None = None,
         most_per_hour: int | None = None,
+        never: frozenset[int] = frozenset(),
     ) -> None:
         self.grace_s, self.min_run_s = grace_s, min_run_s
         self.most, self.most_per_hour = most, most_per_hour
+        self.never = never
         self._times: dict[int, int] = {}
         self._recent: deque[float] = deque()
 
     @classmethod
-    def of(cls, policy: type[Any]) -> Protection | None:
-        """Return what the options of a policy ask for; None if it has none, or they ask nothing.
+    def of(cls, policy: type[Any], never: frozenset[int] = frozenset()) -> Protection | None:
+        """Return what the options of a policy ask for, and jobs that it never preempts.
+
+        It is None if nothing is protected and no job gets a notice.
 
         Examples
         --------
@@ -111,17 +117,18 @@ class Protection:
         60.0
         """
         if not issubclass(policy, PreemptionOptions):
-            return None
+            return cls(never=never) if never else None
         limits = policy.grace, policy.min_run or None, policy.most_preemptions
         per_hour = policy.most_preemptions_per_hour
-        if limits == (None, None, None) and per_hour is None:
+        if limits == (None, None, None) and per_hour is None and not never:
             return None
-        return cls(policy.grace, policy.min_run, policy.most_preemptions, per_hour)
+        return cls(policy.grace, policy.min_run, policy.most_preemptions, per_hour, never)
 
     @property
     def protects(self) -> bool:
         """Whether any running job may not be preempted."""
-        return self.min_run_s > 0 or self.most is not None or self.most_per_hour is not None
+        limits = self.most, self.most_per_hour
+        return self.min_run_s > 0 or limits != (None, None) or bool(self.never)
 
     def ends_s(self, job: int, start_s: float, now: float) -> float:
         """Return the time until which a running job must not be preempted; infinite for ever.
@@ -132,7 +139,7 @@ class Protection:
         start_s, now : float
             Start of its present attempt, and the present time, seconds.
         """
-        if self.most is not None and self._times.get(job, 0) >= self.most:
+        if job in self.never or (self.most is not None and self._times.get(job, 0) >= self.most):
             return math.inf
         return max(start_s + self.min_run_s, self.hour_ends_s(now))
 

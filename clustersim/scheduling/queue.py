@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NamedTuple, Protocol
 
 from clustersim.errors import ClusterSimError
@@ -367,22 +367,53 @@ has no simulation
         stays = own is not None and own.partition is partition and not several
         n_extra = size - held if stays else size
         extra = None
+        if not self.allows(job, partition, size):
+            return False
         if n_extra > 0:
-            nodes = self.take_size(job, partition, n_extra)
+            nodes = self._take_free(job, partition, n_extra)
             if nodes is None:
                 return False
             extra = Part(partition, n_extra, nodes)
         self.moves[job] = Destination(partition, size, extra, stays)
+        if self.size_limits is not None and size > held:
+            self.size_limits.charge(job, size)
         try:
             self.preempt(job, "save", cost_s)
         except BaseException:
             if (failed := self.moves.pop(job, None)) is not None:
-                self._give_extra(failed)
+                self._give_up(job, failed)
             raise
         return True
 
-    def arrive(self, job: int, move: Destination) -> None:
+    def give_up_moves(
+        self, partition: Partition, nodes: Set[int], *, but: Set[int] = frozenset()
+    ) -> None:
+        """Free what some nodes hold for jobs, except `but`, that save their state to start there.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> from clustersim.scheduling.holding import Destination, Part
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> held = Part(h200, 8, h200.placement.take(8))
+        >>> queue.moves[0] = Destination(h200, 8, held, stays=False)
+        >>> queue.give_up_moves(h200, {0})
+        >>> queue.moves, queue.free
+        ({}, 16)
+        """
+        for job, move in list(self.moves.items()):
+            extra = move.extra
+            if move.partition is not partition or extra is None or job in but:
+                continue
+            if any(node in nodes for node, _ in extra.nodes):
+                self._give_up(job, self.moves.pop(job))
+
+    def arrive(self, job: int, move: Destination) -> bool:
         """Start a job again that has saved its state and left its accelerators.
+
+        Return whether it started: not if a window that was announced meanwhile closes its nodes.
 
         Examples
         --------
@@ -391,21 +422,26 @@ has no simulation
         >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
         >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
         >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
-        >>> queue.arrive(0, Destination(h200, 8, Part(h200, 8, ()), stays=False))
-        >>> queue.free
-        8
+        >>> queue.arrive(0, Destination(h200, 8, Part(h200, 8, ()), stays=False)), queue.free
+        (True, 8)
         """
-        placement = move.partition.placement
-        nodes = self.take_size(job, move.partition, move.size) if move.stays else None
+        partition, size = move.partition, move.size
+        nodes = self._take_free(job, partition, size) if move.stays else None
         if nodes is None:
             nodes = move.nodes()
-            placement.take_these(nodes, move.size)
-        self._arrive_at(job, Part(move.partition, move.size, nodes))
+            open_nodes = self._open_at_size(job, partition, size)
+            if open_nodes is not None and not all(open_nodes[node] for node, _ in nodes):
+                return False
+            partition.placement.take_these(nodes, size)
+        part = Part(partition, size, nodes)
+        self._begin_on(job, [part], job_s(self.jobs, self.jobs.estimate_s, job, [part]))
+        return True
 
-    def _arrive_at(self, job: int, part: Part) -> None:
-        """Start a job on what was held for it, whether or not a window has been announced since."""
-        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [part])
-        self._begin_on(job, [part], estimate_s)
+    def _give_up(self, job: int, move: Destination) -> None:
+        """Free what is held for a running job, and charge it no longer."""
+        self._give_extra(move)
+        if self.size_limits is not None:
+            self.size_limits.charge(job, self.size_of(job))
 
     def _give_extra(self, move: Destination) -> None:
         if move.extra is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.across import Offer, free_offer
-from clustersim.scheduling.holding import Part, job_s
+from clustersim.scheduling.holding import Part, SizeLimits, job_s
 from clustersim.scheduling.job_columns import JobColumns
 from clustersim.scheduling.partition import Partition
 from clustersim.scheduling.placements import NodeFree, NodePlacement, Nodes
@@ -36,6 +37,8 @@ class Room:
     own_nodes : dict of int to (Partition, Nodes)
         The only accelerators on which some waiting jobs can start: suspended jobs, and jobs that
         run when the simulation begins.
+    size_limits : SizeLimits or None
+        What limits the sizes of jobs, if they may differ from those that the jobs ask for.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Room:
         self.jobs = jobs
         self.now = 0.0
         self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
+        self.size_limits: SizeLimits | None = None
 
     @property
     def free(self) -> int:
@@ -115,6 +119,34 @@ class Room:
             return None
         return windows.open_nodes(job, self.now, self.now + estimate_s)
 
+    def most_size(self, job: int) -> float:
+        """Return the largest size that limits, quotas and budgets allow a job now.
+
+        It is infinite without them, and for jobs that cannot have another size than they ask for.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).most_size(0)
+        inf
+        """
+        return math.inf if self.size_limits is None else self.size_limits.most(job)
+
+    def allows(self, job: int, partition: Partition, n: int) -> bool:
+        """Return whether limits, quotas and budgets allow a job a size on a partition now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).allows(0, h200, 8)
+        True
+        """
+        return self.size_limits is None or self.size_limits.allows(job, partition, n)
+
     def take_size(self, job: int, partition: Partition, n: int) -> Nodes | None:
         """Allocate `n` accelerators for a job that runs at another size, or return None.
 
@@ -127,6 +159,12 @@ class Room:
         >>> list(queue.take_size(0, h200, 4))
         [(0, 4)]
         """
+        if not self.allows(job, partition, n):
+            return None
+        return self._take_free(job, partition, n)
+
+    def _take_free(self, job: int, partition: Partition, n: int) -> Nodes | None:
+        """Allocate `n` accelerators for a job, whether or not it may have so many."""
         return free_offer(partition, self._open_at_size(job, partition, n)).take(n)
 
     def fits_size(self, job: int, partition: Partition, n: int) -> bool:
@@ -141,6 +179,8 @@ class Room:
         >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
         (True, False)
         """
+        if not self.allows(job, partition, n):
+            return False
         offer = free_offer(partition, self._open_at_size(job, partition, n))
         return bool(offer.fits_each(np.array([n]))[0])
 
@@ -164,6 +204,8 @@ class Room:
         ([(0, 8)], None)
         """
         n = self.jobs.n_accelerators[job]
+        if self.size_limits is not None and not self.size_limits.allows(job, partition, n):
+            return None
         if not self.own_nodes or job not in self.own_nodes:
             if partition.windows is not None:
                 return self._take_open(job, n, partition, partition.windows)
@@ -286,6 +328,8 @@ class Room:
         (True, False)
         """
         n, placement = self.jobs.n_accelerators[job], partition.placement
+        if not self.allows(job, partition, n):
+            return False
         if job in self.own_nodes:
             own, nodes = self.own_nodes[job]
             there = own is partition and placement.has_free(nodes, n)

@@ -20,13 +20,14 @@ from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling import JobColumns, Partition, Policy, QuotaUse
 from clustersim.scheduling.kueue import QuotaTree
 from clustersim.scheduling.limits_file import EACH, budget_of, limit_of
+from clustersim.scheduling.policies.elastic_rounds import ElasticRounds
 from clustersim.scheduling.policies.names import check_names, texts_of_jobs
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of
 from clustersim.scheduling.quota_use import tree_uses
 from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas, read_quotas
 from clustersim.units import counted, format_number
 
-__all__ = ["EntryLimits", "quotas_of_policy"]
+__all__ = ["EntryLimits", "chooses_sizes", "quotas_of_policy"]
 
 _HOUR_S = 3600.0
 
@@ -43,6 +44,18 @@ def quotas_of_policy(policy: type[Policy]) -> Quotas | None:
     return None if policy.quotas is None else read_quotas(policy.quotas)
 
 
+def chooses_sizes(policy: type[Policy]) -> bool:
+    """Return whether a policy may start a job with fewer accelerators than it asks for.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import find_policy
+    >>> chooses_sizes(find_policy("fcfs")), chooses_sizes(find_policy("sia"))
+    (False, True)
+    """
+    return issubclass(policy, ElasticRounds) or bool(getattr(policy, "partial", False))
+
+
 @dataclass(slots=True)
 class EntryLimits:
     """The limits, budgets and quotas of some jobs.
@@ -51,6 +64,8 @@ class EntryLimits:
     ----------
     ways : dict of int to tuple of Way
     budgets : dict of int to tuple of Budget
+    entry_size : dict of int to int
+        Accelerators that a job with `ways` counts with while it is in the queue.
     time_s : dict of int to float
         Time that a job reserves in its budgets, seconds.
     line : dict of int to str
@@ -63,6 +78,7 @@ class EntryLimits:
 
     ways: dict[int, tuple[Way, ...]] = field(default_factory=dict)
     budgets: dict[int, tuple[Budget, ...]] = field(default_factory=dict)
+    entry_size: dict[int, int] = field(default_factory=dict)
     time_s: dict[int, float] = field(default_factory=dict)
     line: dict[int, str] = field(default_factory=dict)
     never: dict[int, str] = field(default_factory=dict)
@@ -71,7 +87,13 @@ class EntryLimits:
 
     @classmethod
     def of(
-        cls, quotas: Quotas, jobs: JobColumns, partitions: Sequence[Partition], *, divides: bool
+        cls,
+        quotas: Quotas,
+        jobs: JobColumns,
+        partitions: Sequence[Partition],
+        *,
+        divides: bool,
+        smaller: bool = False,
     ) -> EntryLimits:
         """Return the limits of some jobs.
 
@@ -82,6 +104,9 @@ class EntryLimits:
         partitions : sequence of Partition
         divides : bool
             Whether the policy itself divides the cluster among the queues.
+        smaller : bool
+            Whether the policy may start jobs with fewer accelerators than they ask for. They then
+            enter with the fewest that they can have.
 
         Raises
         ------
@@ -90,7 +115,7 @@ class EntryLimits:
         """
         found = cls(choices=list(jobs.choices))
         _check_pools(quotas, partitions)
-        found._add_ways(quotas, jobs, partitions, divides=divides)
+        found._add_ways(quotas, jobs, partitions, divides=divides, smaller=smaller)
         found._add_budgets(quotas, jobs, partitions)
         return found
 
@@ -100,6 +125,7 @@ class EntryLimits:
             others,
             ways=self.ways,
             budgets=self.budgets,
+            entry_size=self.entry_size,
             time_s=self.time_s,
             line=self.line,
             order=order,
@@ -110,31 +136,39 @@ class EntryLimits:
         return self._uses
 
     def _add_ways(
-        self, quotas: Quotas, jobs: JobColumns, partitions: Sequence[Partition], *, divides: bool
+        self,
+        quotas: Quotas,
+        jobs: JobColumns,
+        partitions: Sequence[Partition],
+        *,
+        divides: bool,
+        smaller: bool,
     ) -> None:
         pools = [pool_of(partition) for partition in partitions]
         counts = _Counts(quotas, jobs)
         queues = None
         if quotas.queues and not divides:
-            queues = _Queues(quotas, jobs, partitions)
+            queues = _Queues(quotas, jobs, partitions, smaller=smaller)
             self._uses.append(queues.uses)
             if quotas.strict:
                 names = (queues.jobs.name_of(job) for job in range(len(jobs.n_accelerators)))
                 self.line = {job: name for job, name in enumerate(names) if name in quotas.strict}
         if counts.columns or queues is not None:
             self._uses.append(counts.uses)
-            for job in range(len(jobs.n_accelerators)):
-                self._add_way(job, jobs, pools, counts, queues)
+            elastic = jobs.elastic if smaller else None
+            for job, asked in enumerate(jobs.n_accelerators):
+                n = asked if elastic is None else elastic.range(job)[0]
+                self._add_way(job, n, jobs.choice_of[job], pools, counts, queues)
 
     def _add_way(
         self,
         job: int,
-        jobs: JobColumns,
+        n: int,
+        choice: int,
         pools: Sequence[str],
         counts: _Counts,
         queues: _Queues | None,
     ) -> None:
-        n, choice = jobs.n_accelerators[job], jobs.choice_of[job]
         of_all, by_pool = counts.of(job)
         everywhere: list[Charge] = [(count, 0, n) for count in of_all]
         if queues is not None and queues.together:
@@ -173,6 +207,7 @@ class EntryLimits:
             self.never[job] = "; ".join(dict.fromkeys(problems))
         elif ways != [Way()]:
             self.ways[job] = tuple(ways)
+            self.entry_size[job] = n
 
     def _choice(self, partitions: tuple[int, ...]) -> int:
         """Return the index of a set of partitions."""
@@ -260,8 +295,10 @@ class _Counts:
 class _Queues:
     """The quotas of queues and cohorts, for a policy that does not divide them itself."""
 
-    def __init__(self, quotas: Quotas, jobs: JobColumns, partitions: Sequence[Partition]) -> None:
-        self.jobs = QuotaJobs(jobs, partitions, quotas)
+    def __init__(
+        self, quotas: Quotas, jobs: JobColumns, partitions: Sequence[Partition], *, smaller: bool
+    ) -> None:
+        self.jobs = QuotaJobs(jobs, partitions, quotas, smaller=smaller)
         self.together = quotas.pools == [ALL_POOLS]
         self._quotas = quotas
         self._tree = QuotaTree(quotas.queues, quotas.cohorts)

@@ -49,7 +49,7 @@ from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.entry_limits import EntryLimits, quotas_of_policy
+from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
@@ -209,7 +209,7 @@ def simulate(
         if quotas is not None:
             rows = np.flatnonzero(eligible.choice_of >= 0)
             own = _job_columns(jobs, rows, runtimes, eligible)
-            held = EntryLimits.of(quotas, own, partitions, divides=policy.divides_quotas)
+            held = _limits_of(quotas, own, partitions, policy)
             eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
         depend = Dependencies.of(jobs)
         if depend is not None:
@@ -296,6 +296,8 @@ def _run(
     if entry is not None:
         limits = entry.limits(limits, policy.rank_held(columns, partitions))
     gates = Gates(limits, columns) if limits.hold else None
+    choices, choice_of = eligible.choices, eligible.choice_of
+    heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
     placements = [type(partition.placement) for partition in partitions]
     with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
@@ -307,6 +309,7 @@ def _run(
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
             gates=gates,
+            heroes=frozenset(heroes),
             **options,
         )
         if entry is not None:
@@ -317,8 +320,6 @@ def _run(
         if not planned.is_empty:
             may_use, notes = jobs_of_windows(windows, jobs, rows)
             ahead = WindowDriver(simulation, windows, may_use)
-            choices, choice_of = eligible.choices, eligible.choice_of
-            heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
             drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
@@ -328,12 +329,22 @@ def _run(
     if driver is None or planned.is_empty:
         return _Ran(rows, partitions, record, log, held)
     stopped = [
-        ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
+        ahead.stopped[number] + driver.stopped[each.name, each.begin_s, each.pool]
         for number, each in enumerate(windows)
     ]
     drained_for = {} if drained is None else drained.free
     kept_free = Held(windows, may_use, stopped, ahead.free, drained_for)
     return _Ran(rows, partitions, record, log, held, kept_free, runtimes.estimate_s[:, rows], notes)
+
+
+def _limits_of(
+    quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
+) -> EntryLimits:
+    """Return the limits of quotas under a policy."""
+    smaller = chooses_sizes(policy)
+    return EntryLimits.of(
+        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
+    )
 
 
 def _entry_limits(
@@ -349,7 +360,7 @@ def _entry_limits(
         raise InputError(
             "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
         )
-    entry = EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas)
+    entry = _limits_of(quotas, columns, partitions, policy)
     return replace(columns, choices=entry.choices), entry
 
 

@@ -375,3 +375,13 @@ def test_what_is_planned_without_effect_is_said() -> None:
         "update had no effect: it begins after 11.6 d, and the run ends after 60 s",
         "column hero has no effect without hero jobs: windows: {heroes: {}} in a scenario",
     ]
+
+
+def test_no_policy_preempts_a_hero_job():
+    """The hero starts when both nodes are free at 500 s, and the job of priority 5 after it."""
+    rows: list[Row] = [(0, 8, 500), (1, 16, 50), (2, 8, 500)]
+    urgent = run("priority", rows, Planned([], 0.9), priority=[0, 0, 5])
+    assert starts(urgent) == [0, 500, 550]
+    assert "preemptions" not in urgent.jobs
+    again = run("priority", rows, Planned([], 0.9), options={"min_run": 10}, priority=[0, 0, 5])
+    assert starts(again) == [0, 500, 550]

@@ -169,6 +169,9 @@ class ElasticRounds(Preemptive):
             limit = np.array([self.growth * self._largest.get(job, 0) for job in numbers])
             limit = np.maximum(limit, able.min(axis=1))
             goodputs = np.where(counts <= limit[:, None], goodputs, 0.0)
+        if self.queue.size_limits is not None:
+            most = np.array([self.queue.most_size(job) for job in numbers])
+            goodputs = np.where(counts <= most[:, None], goodputs, 0.0)
         held = [self._held(job) for job in numbers]
         current = np.array([-1 if at is None else self._column_of.get(at, -1) for at in held])
         for row, (job, column) in enumerate(zip(numbers, current.tolist(), strict=True)):

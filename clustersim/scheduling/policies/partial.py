@@ -62,7 +62,8 @@ def start_smaller(queue: Queue, job: int, *, closed: int = 0) -> bool:
         if closed >> index & 1:
             continue
         part = queue.partitions[index]
-        sizes = np.arange(elastic.range(job)[0], min(asked, part.placement.free + 1))
+        most = min(asked - 1, part.placement.free, queue.most_size(job))
+        sizes = np.arange(elastic.range(job)[0], int(most) + 1)
         for n in sizes[part.placement.fits_each(sizes)][::-1].tolist():
             if (pace := elastic.pace(job, part.pool, n)) > 0.0 and queue.fits_size(job, part, n):
                 speed = pace / max(queue.estimate_s(job, part), 1e-9)

@@ -74,6 +74,8 @@ class QuotaJobs:
     quotas : Quotas
     by : str, optional
         Column that names the queue of a job; by default the first of `QUEUE_COLUMNS` that there is.
+    smaller : bool
+        Whether the policy starts jobs with fewer accelerators than they ask for, if they may.
 
     Attributes
     ----------
@@ -107,6 +109,8 @@ borrow"}
         partitions: Sequence[Partition],
         quotas: Quotas,
         by: str | None = None,
+        *,
+        smaller: bool = False,
     ) -> None:
         self._jobs, self._partitions, self._quotas = jobs, partitions, quotas
         self._pools = [pool_of(partition) for partition in partitions]
@@ -120,7 +124,8 @@ borrow"}
         self.priority = _whole_numbers(columns, "priority", n_jobs)
         times = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
         self.submit_s: list[float] = times.tolist()
-        self._note_minimum()
+        if not smaller:
+            self._note_minimum()
         self._flavors: dict[tuple[int, int], tuple[str, ...]] = {}
         self._members: dict[tuple[int, int], tuple[int, ...]] = {}
         self._closed: dict[str, int] = {}
