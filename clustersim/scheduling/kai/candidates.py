@@ -127,7 +127,7 @@ class Victims(JobTree):
 
     def _can_lose(self, job: JobInSession) -> bool:
         """Return whether a job may lose a task."""
-        if not job.active:
+        if not job.active or job.job.protected:
             return False
         loss = self._may_lose(job)
         self._least[job] = job.min_tasks if loss is Loss.ABOVE_GANG else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -167,7 +166,7 @@ class KaiPool:
     def _running_job(self, job: int) -> Job:
         queue = self._queue
         start_s, leaves = queue.running[job].start_s, job in queue.leaving
-        stays = queue.protects and queue.protected_until_s(job) == math.inf
+        stays = queue.protects and queue.protected_until_s(job) > queue.now
         known = self._running.get(job)
         if known is None or known[:3] != (start_s, leaves, stays):
             self._waiting.pop(job, None)
@@ -177,7 +176,7 @@ class KaiPool:
             tasks = tuple(Task(chips, state, self._names[node]) for node, chips in pieces)
             running = self._job(job, tasks, start_s)
             if stays:
-                running = replace(running, preemptible=False)
+                running = replace(running, protected=True)
             known = start_s, leaves, stays, running
             self._running[job] = known
         return known[3]
