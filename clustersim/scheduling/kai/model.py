@@ -132,6 +132,8 @@ class Job:
         How long the job waits before it may reclaim or preempt, seconds.
     protected : bool
         Whether it runs and must not be stopped or moved now, although others like it may be.
+    closed : frozenset of str
+        Nodes on which it must not start.
 
     Examples
     --------
@@ -150,6 +152,7 @@ class Job:
     started_s: float | None = None
     preemption_delay_s: float = 0.0
     protected: bool = False
+    closed: frozenset[str] = frozenset()
 
     @property
     def is_preemptible(self) -> bool:

@@ -152,7 +152,7 @@ class Kai(Preempting):
                 yield Start(job)
         stops: Counter[int] = Counter()
         freed = True
-        if self._protected_s or self.queue.protects:
+        if self._protected_s or self.queue.protects or self.queue.has_windows:
             self._stale.update(range(len(self._pools)))
         while freed and self.waiting:
             # Only accelerators that were freed can help jobs that got none in this pass.

@@ -105,6 +105,8 @@ class KaiPool:
             return
         jobs = [self._running_job(job) for job in self._here()]
         jobs += [self._waiting_job(job) for job in mine]
+        if self._partition.windows is not None and self._partition.windows.announced:
+            jobs = [self._with_windows(job) for job in jobs]
         cluster = Cluster(
             self._nodes(),
             self._queues,
@@ -180,6 +182,14 @@ class KaiPool:
             known = start_s, leaves, stays, running
             self._running[job] = known
         return known[3]
+
+    def _with_windows(self, job: Job) -> Job:
+        """Return a job with the nodes that windows close to it."""
+        open_nodes = self._queue.open_nodes(int(job.name), self._partition)
+        if open_nodes is None:
+            return job
+        closed = frozenset(self._names[node] for node in np.flatnonzero(~open_nodes).tolist())
+        return replace(job, closed=closed)
 
     def forget(self, job: int) -> None:
         """Forget a job that stopped or ended."""
