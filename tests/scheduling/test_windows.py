@@ -317,6 +317,14 @@ def test_windows_without_length_and_empty_plans_change_nothing(
 HERO_ROWS = [(0.0, 8, 60.0), (5.0, 16, 100.0), (6.0, 8, 90.0), (7.0, 8, 40.0)]
 
 
+def test_no_node_is_drained_for_a_job_that_runs_only_below_its_size():
+    rows = [(0.0, 8, 100.0), (1.0, 24, 50.0), (2.0, 8, 50.0)]
+    planned, sizes = Planned(hero_share=0.75), [8, 4, 8]
+    result = run("fcfs", rows, planned, options={"partial": True}, min_accelerators=sizes)
+    # The second job starts at once on the node that is free, and takes three times as long.
+    assert starts(result) == [0, 1, 100]
+
+
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name not in "srtf las qssf drf"])
 def test_nodes_are_drained_for_a_hero_job(policy: str):
     result = run(policy, HERO_ROWS, Planned(hero_share=0.75))
