@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 
 __all__ = ["Move", "Small", "moves_that_free_nodes"]
 
@@ -49,6 +49,7 @@ def moves_that_free_nodes(
     *,
     most_moves: int,
     enough: Callable[[Ints], bool] | None = None,
+    open_to: Callable[[int], Bools | None] = lambda _job: None,
 ) -> list[Move] | None:
     """Return moves of small jobs after which nodes have more free accelerators.
 
@@ -70,6 +71,8 @@ def moves_that_free_nodes(
     enough : callable, optional
         Takes the free accelerators of each node after the moves, and returns whether they suffice.
         By default as many nodes are freed as possible.
+    open_to : callable, optional
+        Takes a job, and returns the nodes to which it may move; None if to all.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def moves_that_free_nodes(
     >>> moves_that_free_nodes(np.array([6, 4, 0]), 8, jobs, 8, most_moves=9)
     [Move(job=0, node=1, chips=2)]
     """
-    plan = _Plan(np.array(node_free, dtype=np.int64), chips_per_node, most_moves)
+    plan = _Plan(np.array(node_free, dtype=np.int64), chips_per_node, most_moves, open_to)
     on_node: dict[int, list[Small]] = {}
     for each in jobs:
         on_node.setdefault(each.node, []).append(each)
@@ -122,12 +125,19 @@ def _leaving(jobs: Sequence[Small], lack: int) -> list[Small]:
 class _Plan:
     """Moves so far, and the free accelerators after them."""
 
-    def __init__(self, free: Ints, chips_per_node: int, most_moves: int) -> None:
+    def __init__(
+        self,
+        free: Ints,
+        chips_per_node: int,
+        most_moves: int,
+        open_to: Callable[[int], Bools | None],
+    ) -> None:
         self.free = free
         self.moves: list[Move] = []
         self.targets: set[int] = set()
         self._chips_per_node = chips_per_node
         self._most_moves = most_moves
+        self._open_to = open_to
         self._closed = free == chips_per_node
 
     def free_up(self, node: int, jobs: Sequence[Small]) -> bool:
@@ -140,6 +150,8 @@ class _Plan:
         free, moves = self.free.copy(), []
         for each in sorted(jobs, key=lambda job: (-job.chips, job.job)):
             may = (free >= each.chips) & ~self._closed
+            if (open_nodes := self._open_to(each.job)) is not None:
+                may &= open_nodes
             may[node] = False
             if not may.any():
                 return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +14,7 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
+from clustersim.scheduling.elastic import Elastic
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.partition_names import (
     SHARED,
@@ -44,6 +45,7 @@ NOT_LISTED = np.iinfo(np.int64).max
 NO_ACCELERATORS = "the cluster has none of its accelerators"
 """Reason why a job can never run; what follows are those that it lists."""
 Choose = Literal["fastest", "best_value", "listed"]
+SmallerSizes = Callable[[int, int, Partition], Sequence[int]]
 _SPLIT = "no job spans two pools, and all of its pools together would do"
 
 
@@ -88,6 +90,7 @@ def find_eligibility(
     wait_for_best: bool = False,
     spans: bool = False,
     lends: Collection[int] = (),
+    smaller_sizes: SmallerSizes | None = None,
 ) -> Eligibility:
     """Find the partitions on which each job can run, in the job's order of preference.
 
@@ -118,6 +121,10 @@ def find_eligibility(
     lends : collection of int
         Indices of pools whose services lend chips. Only jobs whose column ``preemptible`` is true
         run on these pools.
+    smaller_sizes : callable, optional
+        Takes the smallest size of a job, the size that it asks for and a partition, and returns the
+        sizes below it at which the policy may start the job there. Pools on which a job fits only
+        so come last.
 
     Raises
     ------
@@ -140,8 +147,11 @@ def find_eligibility(
     holds = _holds(sizes, place, partitions)
     if spans:
         holds |= _capacity_together(can, place, partitions) >= sizes
+    whole = can & holds
+    if smaller_sizes is not None and runtimes.elastic is not None:
+        _add_smaller(holds, can, place, partitions, runtimes.elastic, smaller_sizes)
     can &= holds
-    order = np.argsort(np.where(can, rank, np.inf), axis=0, kind="stable")
+    order = np.lexsort((np.where(can, rank, np.inf), can & ~whole), axis=0)
     if wait_for_best:
         order = order[:1]
     usable = np.take_along_axis(can, order, axis=0)
@@ -286,6 +296,25 @@ def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
     for partition in partitions:
         fits[partition.index] = partition.placement.fits_each(distinct)
     return fits[place, size_of[None, :]]
+
+
+def _add_smaller(
+    holds: Bools,
+    can: Bools,
+    place: Ints,
+    partitions: Sequence[Partition],
+    elastic: Elastic,
+    smaller_sizes: SmallerSizes,
+) -> None:
+    """Add to `holds` the pools on which jobs run only below the size that they ask for."""
+    for pool, job in np.argwhere(can & ~holds & (elastic.smallest < elastic.asked)).tolist():
+        partition = partitions[place[pool, job]]
+        sizes = np.array(
+            smaller_sizes(elastic.range(job)[0], int(elastic.asked[job]), partition),
+            dtype=np.int64,
+        )
+        fitting = sizes[partition.placement.fits_each(sizes)].tolist()
+        holds[pool, job] = any(elastic.pace(job, pool, size) > 0.0 for size in fitting)
 
 
 def _capacity_together(can: Bools, place: Ints, partitions: Sequence[Partition]) -> Ints:

@@ -203,6 +203,7 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             spans=scheduling.span_pools is not None,
             lends=[service.pool for service in services if service.lends],
+            smaller_sizes=policy.smaller_sizes,
         )
         eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
         quotas = quotas_of_policy(policy)

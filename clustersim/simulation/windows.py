@@ -143,7 +143,8 @@ def hero_jobs(
                 "jobs", f"hero: must be true or false, found {given[~valid].iloc[0]!r}"
             )
         hero |= given.where(given.notna(), False).to_numpy(dtype=bool)[rows]
-    return np.flatnonzero(hero).tolist()
+    # Nodes are drained on one partition, so not for a job that runs on several, or only smaller.
+    return np.flatnonzero(hero & (sizes <= largest)).tolist()
 
 
 def check_windows(

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError
 from clustersim.scheduling import Consolidate, find_policy
 from clustersim.scheduling.moves import Small, moves_that_free_nodes
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
-from clustersim.simulation.simulate import simulate
+from clustersim.simulation.simulate import NodeEvents, simulate
+from clustersim.simulation.windows import Planned
 from tests.examples import examples
 from tests.full_counts import first_of
 from tests.simulation.fleets import cluster, crowd, jobs, pool
@@ -27,10 +29,16 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=examples(40)
 INF = float("inf")
 
 
-def run(log: pd.DataFrame, recovery: Recovery | None = None, **options: Any) -> Result:
+def run(
+    log: pd.DataFrame,
+    recovery: Recovery | None = None,
+    events: NodeEvents | None = None,
+    **options: Any,
+) -> Result:
     options = {"min_run": 0, "policy": "fcfs", **options}
     scheduling = Scheduling(policy="defragment", placement="consolidate", options=options)
-    return simulate(log, cluster(pool("gpu", 2, 8)), scheduling, recovery=recovery, check=True)
+    fleet = cluster(pool("gpu", 2, 8))
+    return simulate(log, fleet, scheduling, recovery=recovery, node_events=events, check=True)
 
 
 def two_halves() -> pd.DataFrame:
@@ -70,6 +78,33 @@ def test_the_gang_starts_when_the_job_that_moves_has_saved() -> None:
     # that time, does not take the accelerators to which it moves.
     assert result.jobs["start_s"].tolist() == [0, 0, 0, 210, 260]
     assert sorted(result.jobs["finish_s"].tolist()) == [100, 260, 320, 1000, 1015]
+
+
+def closed(begin: float, announced: float, *nodes: int) -> NodeEvents:
+    window = PlannedWindow("update", "maintenance", 0, nodes, begin, begin + 100, announced)
+    return NodeEvents((), planned=Planned((window,)))
+
+
+def test_no_job_moves_to_a_node_that_closes_before_its_end() -> None:
+    # Either job of 4 would move to the other node and run there for 1,000 s.
+    events = closed(500, 150, 0, 1)
+    assert run(two_halves(), events=events).jobs["start_s"].tolist() == [0, 0, 0, 600]
+    # The window is announced while a job saves its state; then it waits like any other.
+    saving = Recovery([[INF] * 4], [0.0] * 4, restart_s=[0.0] * 4, write_s=[10.0] * 4)
+    late = run(two_halves(), saving, closed(500, 205, 0, 1), policy="first_fit")
+    assert late.jobs["start_s"].tolist() == [0, 0, 0, 210]
+    assert late.attempts is not None
+    assert late.attempts.query("attempt == 1")["start_s"].min() == 600
+
+
+def test_moves_stay_within_the_limit_of_an_hour_on_all_pools_together() -> None:
+    halves = [(0, 4, 2000), (0, 4, 10)] * 4
+    log = jobs([*halves, (40, 1, 100)])
+    options = {"min_run": 0, "policy": "fcfs", "every": 30, "most_preemptions_per_hour": 1}
+    scheduling = Scheduling("defragment", "consolidate", choose="listed", options=options)
+    result = simulate(log, cluster(pool("a", 2, 8), pool("b", 2, 8)), scheduling, check=True)
+    assert result.jobs["preemptions"].sum() == 1
+    assert result.jobs["start_s"].tolist() == [0] * 8 + [40]
 
 
 def test_a_job_that_runs_for_a_short_time_does_not_move() -> None:

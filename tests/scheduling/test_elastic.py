@@ -59,6 +59,36 @@ def test_without_a_limit_of_growth_it_has_all_at_once() -> None:
     assert spans(run(table, "sia", 8, growth=0)) == [(1, "a", 8, 0, 100)]
 
 
+@pytest.mark.parametrize("policy", ["sia", "pollux"])
+def test_rounds_go_on_while_no_job_can_be_decided_about(policy: str) -> None:
+    table = jobs([(0, 8, 500)], min_accelerators=8, restart_delay_s=0)
+    assert spans(run(table, policy, 8, min_run=100)) == [(1, "a", 8, 0, 500)]
+    # It saves its state for longer than a round lasts, and starts again at the next round.
+    slow = Recovery([[float("inf")]], [0.0], restart_s=[5.0], write_s=[90.0])
+    scheduling = Scheduling(policy, "pooled")
+    table = jobs([(0, 8, 100)], min_accelerators=4, max_accelerators=8)
+    result = simulate(table, cluster(a_pool("a", 1, 8)), scheduling, recovery=slow, check=True)
+    # On 4, 60 s of 200 are done before it saves; the other 70 on 8 end 75 s after the next round.
+    assert spans(result) == [(1, "a", 4, 0, 150), (1, "a", 8, 180, 255)]
+
+
+@pytest.mark.parametrize("policy", ["sia", "pollux", "fcfs", "first_fit"])
+def test_a_job_that_fits_only_at_a_smaller_size_runs(policy: str) -> None:
+    table = jobs([(0, 16, 100), (0, 16, 10)], min_accelerators=[4, 16], restart_delay_s=0)
+    options = {"partial": True} if policy in ("fcfs", "first_fit") else {"growth": 0}
+    result = run(table, policy, 8, **options)
+    assert spans(result) == [(1, "a", 8, 0, 200)]
+    assert result.jobs["outcome"].tolist() == ["finished", "never runnable"]
+    without = run(table, "fcfs", 8).jobs
+    assert without["outcome"].tolist() == ["never runnable"] * 2
+    # It prefers a pool that holds the size that it asks for, however slow.
+    table["steps"] = 100.0
+    table["steps_per_s.a@4"], table["steps_per_s.a@16"] = 40.0, 160.0
+    table["steps_per_s.b@4"], table["steps_per_s.b@16"] = 4.0, 16.0
+    if policy == "fcfs":
+        assert run(table[:1], policy, 8, 16, partial=True).jobs["pool"].tolist() == ["b"]
+
+
 def test_a_restart_is_worth_it_only_late() -> None:
     """Twice the speed: (T - 0) / (T + 30) x 2 must exceed 1, so T must exceed 30: at 60 s.
 

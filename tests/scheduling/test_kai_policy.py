@@ -76,6 +76,18 @@ def test_a_minimum_run_time_protects_a_job_until_it_is_over():
     assert spans(everywhere) == {0: [(0, 12), (22, 30)], 1: [(12, 22)]}
 
 
+def test_options_that_protect_running_jobs_hold_until_they_end():
+    rows: list[Row] = [("a", 0, 16, 20), ("b", 5, 8, 10)]
+    queues = {"a": queue(), "b": queue()}
+    assert spans(run(queues, rows, min_run=12)) == {0: [(0, 12), (22, 30)], 1: [(12, 22)]}
+    assert spans(run(queues, rows, most_preemptions=0)) == {0: [(0, 20)], 1: [(20, 30)]}
+    # A job of b that cannot be preempted stays within what b deserves, which is not used up by one
+    # that is protected for a while.
+    rows = [("b", 0, 8, 20), ("b", 1, 8, 10)]
+    columns = {"priority": [50, 100]}
+    assert spans(run(queues, rows, min_run=12, columns=columns))[1] == [(1, 11)]
+
+
 def test_a_job_that_saves_its_state_holds_its_nodes_until_it_leaves():
     rows: list[Row] = [("a", 0, 16, 20), ("b", 5, 8, 10), ("b", 6, 8, 10)]
     saving = Recovery([[float("inf")] * 3], [0.0] * 3, restart_s=[1.0] * 3, write_s=[4.0] * 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -102,6 +103,19 @@ def test_reserved_accelerators_are_for_their_users(policy: str):
     # The first job takes the other node, and the fourth one the reserved one; the third job has to
     # wait for the first, as it would be on the reserved node at 20 s.
     assert starts(result) == [0, 100, 50, 1]
+
+
+def test_kai_starts_and_moves_jobs_on_open_nodes_only():
+    alone = {"quotas": {"default": "all", "queues": {"all": {"quotas": {"all": 99}}}}}
+    kai = partial(run, "kai", options=alone)
+    both = [maintenance(50, 60, 0, 1)]
+    assert starts(kai([(0.0, 8, 100.0), (0.0, 8, 100.0), (1.0, 8, 20.0)], both)) == [60, 60, 1]
+    assert starts(kai([(0.0, 8, 100.0), (0.0, 8, 10.0)], [maintenance(50, 60, 0)])) == [0, 0]
+    # One of the two jobs that run at 20 s moves to the node of the other one, so that the last job
+    # has a node, unless neither would end there before the window.
+    rows = [(0.0, 6, 80.0), (0.0, 6, 10.0), (1.0, 2, 10.0), (2.0, 2, 200.0), (20.0, 8, 30.0)]
+    assert starts(kai(rows, [])) == [0, 0, 1, 2, 20]
+    assert starts(kai(rows, [maintenance(90, 95, 0, 1, announced_s=15)])) == [0, 0, 1, 2, 95]
 
 
 def test_what_still_runs_is_stopped_or_let_finish():
@@ -301,6 +315,14 @@ def test_windows_without_length_and_empty_plans_change_nothing(
 # --- Hero jobs --------------------------------------------------------------------------------
 
 HERO_ROWS = [(0.0, 8, 60.0), (5.0, 16, 100.0), (6.0, 8, 90.0), (7.0, 8, 40.0)]
+
+
+def test_no_node_is_drained_for_a_job_that_runs_only_below_its_size():
+    rows = [(0.0, 8, 100.0), (1.0, 24, 50.0), (2.0, 8, 50.0)]
+    planned, sizes = Planned(hero_share=0.75), [8, 4, 8]
+    result = run("fcfs", rows, planned, options={"partial": True}, min_accelerators=sizes)
+    # The second job starts at once on the node that is free, and takes three times as long.
+    assert starts(result) == [0, 1, 100]
 
 
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name not in "srtf las qssf drf"])

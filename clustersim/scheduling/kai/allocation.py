@@ -81,7 +81,7 @@ def place_job(
         return False
     mark = session.mark()
     for task in tasks:
-        node = choose_node(session, task.size)
+        node = choose_node(session, task.size, [at for at in job.closed if at != task.origin])
         if node < 0:
             session.undo(mark)
             return False
@@ -105,8 +105,8 @@ def _wait_together(session: Session, job: JobInSession) -> None:
                 session.change(task, PIPELINED, task.node)
 
 
-def choose_node(session: Session, size: float) -> int:
-    """Return the node for a task, -1 if none has room.
+def choose_node(session: Session, size: float, closed: Sequence[int] = ()) -> int:
+    """Return the node for a task, -1 if none has room that is not closed.
 
     Examples
     --------
@@ -118,6 +118,8 @@ def choose_node(session: Session, size: float) -> int:
     if size > session.largest():
         return -1
     fits = session.fit >= size
+    if closed:
+        fits[closed] = False
     for free in (session.idle, session.fit):
         candidates = np.where(fits & (free >= size), free, np.inf)
         node = int(candidates.argmin())

@@ -47,7 +47,8 @@ def loss_of(job: JobInSession, minimum_s: float, now_s: float) -> Loss:
 class Failed:
     """Jobs that no victims were found for; a later one that asks for as much is not tried.
 
-    Jobs are compared within a queue, and if one of them can be preempted, so can the other.
+    Jobs are compared within a queue; both can be preempted or neither, and the same nodes are
+    closed to both.
 
     Examples
     --------
@@ -62,17 +63,17 @@ class Failed:
     """
 
     def __init__(self) -> None:
-        self._needs: dict[tuple[int, bool], list[tuple[int, int, int]]] = {}
+        self._needs: dict[tuple[int, bool, frozenset[str]], list[tuple[int, int, int]]] = {}
 
     def add(self, job: JobInSession) -> None:
         """Note that a job failed."""
         sizes = [task.size for task in job.waiting()]
         need = len(sizes), max(sizes), job.job.priority
-        self._needs.setdefault((job.queue, job.preemptible), []).append(need)
+        self._needs.setdefault(self._kind(job), []).append(need)
 
     def covers(self, job: JobInSession) -> bool:
         """Return whether a job of at least its priority failed that asked for no more."""
-        needs = self._needs.get((job.queue, job.preemptible))
+        needs = self._needs.get(self._kind(job))
         if needs is None:
             return False
         sizes = [task.size for task in job.waiting()]
@@ -81,6 +82,10 @@ class Failed:
             count >= tasks and smallest >= largest and rank <= priority
             for tasks, largest, priority in needs
         )
+
+    @staticmethod
+    def _kind(job: JobInSession) -> tuple[int, bool, frozenset[str]]:
+        return job.queue, job.preemptible, job.job.closed
 
 
 class Victims(JobTree):
@@ -127,7 +132,7 @@ class Victims(JobTree):
 
     def _can_lose(self, job: JobInSession) -> bool:
         """Return whether a job may lose a task."""
-        if not job.active:
+        if not job.active or job.job.protected:
             return False
         loss = self._may_lose(job)
         self._least[job] = job.min_tasks if loss is Loss.ABOVE_GANG else 0

@@ -130,6 +130,10 @@ class Job:
         Time since which it runs, seconds. None: no minimum run time protects it.
     preemption_delay_s : float
         How long the job waits before it may reclaim or preempt, seconds.
+    protected : bool
+        Whether it runs and must not be stopped or moved now, although others like it may be.
+    closed : frozenset of str
+        Nodes on which it must not start.
 
     Examples
     --------
@@ -147,6 +151,8 @@ class Job:
     submitted_s: float = 0.0
     started_s: float | None = None
     preemption_delay_s: float = 0.0
+    protected: bool = False
+    closed: frozenset[str] = frozenset()
 
     @property
     def is_preemptible(self) -> bool:

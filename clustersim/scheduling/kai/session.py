@@ -71,9 +71,13 @@ class JobInSession:
     tasks : list of TaskInSession
     active : int
         Tasks that run, start or will start on accelerators that are being released.
+    closed : list of int
+        Numbers of the nodes on which it must not start.
     """
 
-    __slots__ = ("active", "job", "min_tasks", "preemptible", "queue", "seniority", "tasks")
+    __slots__ = (
+        "active", "closed", "job", "min_tasks", "preemptible", "queue", "seniority", "tasks"
+    )  # fmt: skip
 
     def __init__(self, job: Job, queue: int, nodes: Mapping[str, int]) -> None:
         self.job = job
@@ -90,6 +94,7 @@ class JobInSession:
         if len(self.tasks) > 1:
             self.tasks.sort(key=lambda task: -job.tasks[task.number].priority)
         self.active = sum(task.state in _ACTIVE for task in self.tasks)
+        self.closed = sorted(nodes[name] for name in job.closed if name in nodes)
 
     def waiting(self) -> list[TaskInSession]:
         """Return the tasks that would be placed next: the rest of the gang, or else one task.

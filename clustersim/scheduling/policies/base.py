@@ -116,6 +116,23 @@ class Policy:
         return {}
 
     @classmethod
+    def smaller_sizes(cls, least: int, asked: int, partition: Partition) -> Sequence[int]:
+        """Return the sizes below the one that a job asks for at which it may start on a partition.
+
+        A job that fits only at one of these can run. `least` is the smallest size in its range. By
+        default jobs start at no smaller size.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class AnySize(cs.Policy):
+        ...     @classmethod
+        ...     def smaller_sizes(cls, least, asked, partition):
+        ...         return range(least, asked)
+        """
+        return ()
+
+    @classmethod
     def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
         """Return the rank of each job among those that limits hold outside the queue.
 

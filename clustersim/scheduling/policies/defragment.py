@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from typing import ClassVar, Literal
 
-import numpy as np
-
+from clustersim.array_types import Ints
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.moves import Move, Small, moves_that_free_nodes
@@ -20,6 +20,7 @@ from clustersim.scheduling.policies.preemptive import cost_of
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.windows import only_in
 
 __all__ = ["Defragment"]
 
@@ -54,7 +55,7 @@ class Defragment(PreemptionOptions, Policy):
     on_demand : bool
         Whether jobs move for the first waiting job.
     most_moves : int
-        Largest number of jobs that move at once.
+        Largest number of jobs that move at once, on all pools together.
     min_run : float
         Time for which a job runs at least before it moves, seconds.
     cost : float or None
@@ -136,13 +137,15 @@ class Defragment(PreemptionOptions, Policy):
     def _end_moves(self) -> bool:
         """Start the jobs that have left on their new nodes; return whether none still saves.
 
-        If the new node has gone, the job waits like any other.
+        If the new node has gone, or a window closes it to the job, the job waits like any other.
         """
         for job, (partition, move) in list(self._moves.items()):
             if job in self.waiting:
                 del self._moves[job]
                 nodes = ((move.node, move.chips),)
-                if partition.placement.has_free(nodes, move.chips):
+                open_nodes = self.queue.open_nodes(job, partition)
+                is_open = open_nodes is None or bool(open_nodes[move.node])
+                if is_open and partition.placement.has_free(nodes, move.chips):
                     self._do(Start(job, partition.name, nodes))
                 else:
                     del self.waiting[job]
@@ -174,27 +177,40 @@ class Defragment(PreemptionOptions, Policy):
 
     def _make_room(self, job: int) -> None:
         """Plan moves such that a job fits that needs no more accelerators than are free."""
-        n, choices = self.n_accelerators(job), self.queue.choices(job)
-        partitions = [self.queue.partitions[index] for index in choices]
-        if any(bool(each.placement.fits_each(np.array([n]))[0]) for each in partitions):
+        partitions = [self.queue.partitions[index] for index in self.queue.choices(job)]
+        if any(self.queue.fits(job, partition) for partition in partitions):
             return
+        n = self.n_accelerators(job)
         for partition in partitions:
-            if n <= partition.placement.free and self._plan(partition, n):
+            if n <= partition.placement.free and self._plan(partition, job):
                 return
 
-    def _plan(self, partition: Partition, n: int | None) -> bool:
-        """Plan moves on a partition for a gang of `n`, or as many nodes as possible."""
-        placement = partition.placement
-        if not isinstance(placement, WholeNodes):
+    def _plan(self, partition: Partition, waiting: int | None) -> bool:
+        """Plan moves on a partition for a job that waits, or for as many nodes as possible."""
+        queue, placement = self.queue, partition.placement
+        most_moves = int(min(self.most_moves, queue.most_victims)) - len(self._moves)
+        if most_moves < 1 or not isinstance(placement, WholeNodes):
             return False
-        chips = placement.chips_per_node
+        chips = wanted = placement.chips_per_node
+        enough: Callable[[Ints], bool] | None = None
+        small = list(self._small_jobs(partition))
+        if waiting is not None:
+            n, open_nodes = self.n_accelerators(waiting), queue.open_nodes(waiting, partition)
+            wanted = min(n, chips)
+            if open_nodes is not None:
+                small = [each for each in small if open_nodes[each.node]]
+
+            def enough(free: Ints) -> bool:
+                return placement.fits_in(n, only_in(free, open_nodes))
+
         moves = moves_that_free_nodes(
             placement.free_by_node(),
             chips,
-            list(self._small_jobs(partition)),
-            chips if n is None else min(n, chips),
-            most_moves=int(min(self.most_moves, self.queue.most_victims)),
-            enough=None if n is None else lambda free: placement.fits_in(n, free),
+            small,
+            wanted,
+            most_moves=most_moves,
+            enough=enough,
+            open_to=partial(queue.open_nodes, partition=partition),
         )
         for move in moves or ():
             self._moves[move.job] = partition, move

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -75,6 +75,12 @@ class ElasticRounds(Preemptive):
                 "sizes and pools; use save or requeue"
             )
         return super().check_options()
+
+    @classmethod
+    def smaller_sizes(cls, least: int, asked: int, partition: Partition) -> Sequence[int]:
+        placement = partition.placement
+        usual = usual_sizes(placement.chips_per_node, placement.capacity)
+        return [size for size in usual if least <= size < asked]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

@@ -35,6 +35,10 @@ class FirstFit(Policy):
     starts_first: ClassVar[bool] = True
     partial: bool = False
 
+    @classmethod
+    def smaller_sizes(cls, least: int, asked: int, partition: Partition) -> Sequence[int]:
+        return range(least, asked) if cls.partial else ()
+
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._backlog = Backlog(queue)

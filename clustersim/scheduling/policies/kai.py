@@ -152,7 +152,7 @@ class Kai(Preempting):
                 yield Start(job)
         stops: Counter[int] = Counter()
         freed = True
-        if self._protected_s:
+        if self._protected_s or self.queue.protects or self.queue.has_windows:
             self._stale.update(range(len(self._pools)))
         while freed and self.waiting:
             # Only accelerators that were freed can help jobs that got none in this pass.
@@ -200,11 +200,10 @@ class Kai(Preempting):
 
     def _protected_until(self, now: float) -> float:
         """Return when the next running job may be stopped, seconds; infinite if all may be."""
-        ends = (
-            at.start_s + seconds
-            for at in self.queue.running.values()
-            for seconds in self._protected_s
-        )
+        running = self.queue.running
+        ends = [at.start_s + seconds for at in running.values() for seconds in self._protected_s]
+        if self.queue.protects:
+            ends += map(self.queue.protected_until_s, running)
         return min((end for end in ends if end > now), default=math.inf)
 
 

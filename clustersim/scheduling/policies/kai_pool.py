@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -106,6 +105,8 @@ class KaiPool:
             return
         jobs = [self._running_job(job) for job in self._here()]
         jobs += [self._waiting_job(job) for job in mine]
+        if self._partition.windows is not None and self._partition.windows.announced:
+            jobs = [self._with_windows(job) for job in jobs]
         cluster = Cluster(
             self._nodes(),
             self._queues,
@@ -167,7 +168,7 @@ class KaiPool:
     def _running_job(self, job: int) -> Job:
         queue = self._queue
         start_s, leaves = queue.running[job].start_s, job in queue.leaving
-        stays = queue.protects and queue.protected_until_s(job) == math.inf
+        stays = queue.protects and queue.protected_until_s(job) > queue.now
         known = self._running.get(job)
         if known is None or known[:3] != (start_s, leaves, stays):
             self._waiting.pop(job, None)
@@ -177,10 +178,18 @@ class KaiPool:
             tasks = tuple(Task(chips, state, self._names[node]) for node, chips in pieces)
             running = self._job(job, tasks, start_s)
             if stays:
-                running = replace(running, preemptible=False)
+                running = replace(running, protected=True)
             known = start_s, leaves, stays, running
             self._running[job] = known
         return known[3]
+
+    def _with_windows(self, job: Job) -> Job:
+        """Return a job with the nodes that windows close to it."""
+        open_nodes = self._queue.open_nodes(int(job.name), self._partition)
+        if open_nodes is None:
+            return job
+        closed = frozenset(self._names[node] for node in np.flatnonzero(~open_nodes).tolist())
+        return replace(job, closed=closed)
 
     def forget(self, job: int) -> None:
         """Forget a job that stopped or ended."""

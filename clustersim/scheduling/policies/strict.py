@@ -35,6 +35,10 @@ class _StrictOrder(Policy):
 
     starts_first: ClassVar[bool] = True
 
+    @classmethod
+    def smaller_sizes(cls, least: int, asked: int, partition: Partition) -> Sequence[int]:
+        return range(least, asked) if cls.partial else ()
+
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._lines: dict[int, Any] = {}
