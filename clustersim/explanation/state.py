@@ -33,6 +33,7 @@ from clustersim.scheduling import (
 )
 from clustersim.scheduling.quotas import Quotas, read_quotas
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.node_ranges import attempt_of_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
@@ -383,8 +384,10 @@ def _others(
 def _attempt_of(result: Result) -> Ints:
     """Return the attempt of each row of allocations; parts of an attempt follow each other."""
     ranges = result.allocation_ranges
-    if result.attempts is not None and len(result.attempts) == len(ranges):
-        return np.arange(len(ranges))
+    if result.attempts is not None:
+        of_attempts = attempt_of_ranges(ranges, result.attempts)
+        if of_attempts is not None:
+            return of_attempts
     new = np.zeros(len(ranges), dtype=bool)
     for name in ("job_id", "start_s", "end_s"):
         values = ranges[name].to_numpy()

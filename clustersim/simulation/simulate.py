@@ -376,13 +376,14 @@ def _result(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
+    asked = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
     attempts = outages = serving = None
     by_policy = tables.preemptions(record.attempts, len(rows))
     if by_policy.any():
         of_all = np.zeros(len(job_rows), dtype=np.int64)
         of_all[rows] = by_policy
         job_rows["preemptions"] = of_all
-    if ran.node_events is not None or by_policy.any():
+    if ran.node_events is not None or by_policy.any() or record.attempts.has_sizes(asked):
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
     if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
