@@ -31,11 +31,12 @@ def detail_of(
     known : bool
         Whether the order of the queue is known.
     """
-    n = int(state.sizes[row])
+    n, asked = int(state.needs[row]), int(state.sizes[row])
     cause = str(interval["cause"])
     least, most = interval["free_least"], interval["free_most"]
     free = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    room = f"needs {n:,} on {state.where(int(state.choice_of[row]))}, {free} free"
+    needs = f"needs {n:,}" if n == asked else f"needs at least {n:,} (asks for {asked:,})"
+    room = f"{needs} on {state.where(int(state.choice_of[row]))}, {free} free"
     if cause == "order":
         return f"{room}, so it fitted, but {_held_by(state, interval, head_size, known)}"
     if cause == "placement":

@@ -216,7 +216,12 @@ class _Own:
         pools = [] if rooms is None else rooms.pools
         self.pools = [pools[index] for index in state.choices[choice]] if pools else []
         self.levels = thresholds(
-            state.choices[choice], state.others[choice], self.steps, self.quota, pools
+            state.choices[choice],
+            state.others[choice],
+            self.steps,
+            self.quota,
+            pools,
+            spans=state.spans,
         )
         submit_s = float(state.jobs["submit_s"].iloc[row])
         self.end_s = float(self.spells.end_s.max()) if len(self.spells) else submit_s
@@ -250,7 +255,7 @@ def _pieces(own: _Own, index: int) -> list[_Piece]:
     """Return the intervals of a wait, neighbours with the same cause as one."""
     spells, levels = own.spells, own.levels
     begin_s, end_s = float(spells.begin_s[index]), float(spells.end_s[index])
-    n = int(own.state.sizes[own.row])
+    n = int(own.state.needs[own.row])
     low = int(np.searchsorted(levels.time_s, begin_s, side="right")) - 1
     high = int(np.searchsorted(levels.time_s, end_s, side="left"))
     time_s = np.maximum(levels.time_s[low:high], begin_s)
@@ -345,7 +350,7 @@ def _detail(own: _Own, cause: int, found: Mapping[str, Any], first: int) -> str:
     if cause in HELD and own.holds is not None:
         return own.holds.detail(own.state.jobs, own.row, cause)
     size = int(own.state.sizes[first]) if first >= 0 else 0
-    n, state = int(own.state.sizes[own.row]), own.state
+    n, state = int(own.state.needs[own.row]), own.state
     text = f"needs {n:,}"
     if cause != Cause.QUOTA:
         text = detail_of(state, own.row, found, size, known=own.ahead.known)

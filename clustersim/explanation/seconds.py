@@ -68,6 +68,7 @@ def seconds_by_cause(
             steps,
             None if rooms is None else rooms.room(which),
             () if rooms is None else rooms.pools,
+            spans=state.spans,
         )
         _add(found, rows, state, spells, levels)
     after = spells.phase == Phase.PREEMPTION
@@ -102,7 +103,7 @@ def _add(
     time_s = levels.time_s
     first = np.searchsorted(time_s, spells.queued_s[rows], side="right") - 1
     last = np.searchsorted(time_s, spells.end_s[rows], side="left") - 1
-    sizes = state.sizes[spells.job[rows]]
+    sizes = state.needs[spells.job[rows]]
     order = np.argsort(sizes, kind="stable")
     bounds = np.r_[np.flatnonzero(np.diff(sizes[order], prepend=-1)), len(order)]
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):

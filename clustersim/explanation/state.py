@@ -44,6 +44,10 @@ from clustersim.topology import Cluster, compile_cluster, load_cluster, single_p
 __all__ = ["RunState", "open_state"]
 
 
+_CHOOSE_SIZES = ("sia", "pollux")
+"""Policies that start jobs at any size of their range."""
+
+
 @dataclass(frozen=True, eq=False)
 class RunState:
     """A finished run with what its waits depend on.
@@ -75,6 +79,10 @@ class RunState:
         The policy with its options; None if it is not known.
     quotas : Quotas or None
         Quotas and limits.
+    needs : int64 array (jobs,)
+        Accelerators with which each job can start: its smallest size, if the policy chooses sizes.
+    spans : bool
+        Whether a job that fits on none of its partitions can run on several at once.
     counts : bool
         Whether a gang fits as soon as enough accelerators of a partition are free.
     notes : tuple of str
@@ -96,6 +104,8 @@ class RunState:
     options: Mapping[str, Any]
     rules: type[Policy] | None
     quotas: Quotas | None
+    needs: Ints
+    spans: bool
     counts: bool
     notes: tuple[str, ...]
 
@@ -186,6 +196,8 @@ def open_state(
         options=options,
         rules=rules,
         quotas=_quotas(rules, policy, notes),
+        needs=_needs(result, run_times, policy, rules, notes),
+        spans=scheduling.span_pools is not None,
         counts=_counts(placement, result, notes),
         notes=tuple(notes),
     )
@@ -222,6 +234,7 @@ def _settings(
             text.partition("=")[::2] for text in replayed.get("placement_option") or ()
         ),
         exact_estimates=bool(replayed.get("exact_estimates")),
+        span_pools=replayed.get("span_pools") or None,
     )
     return _Settings(cluster, scheduling, None)
 
@@ -355,8 +368,31 @@ def _eligible(
         settings.catalogue,
         choose=scheduling.choose,
         wait_for_best=scheduling.wait_for_best if wait_for_best is None else wait_for_best,
+        spans=scheduling.span_pools is not None,
         lends=lends,
     )
+
+
+def _needs(
+    result: Result,
+    run_times: Runtimes,
+    policy: str,
+    rules: type[Policy] | None,
+    notes: list[str],
+) -> Ints:
+    """Return with how many accelerators each job can start."""
+    sizes = result.jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    elastic = run_times.elastic
+    if elastic is None:
+        return sizes
+    if policy in _CHOOSE_SIZES or bool(getattr(rules, "partial", False)):
+        return np.asarray(elastic.smallest, dtype=np.int64)
+    if rules is None or policy not in POLICIES:
+        notes.append(
+            "whether the policy starts jobs at other sizes is not known: room is tested for the "
+            "size that they ask for"
+        )
+    return sizes
 
 
 def _others(
