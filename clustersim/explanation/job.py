@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.array_types import Floats, Ints
 from clustersim.brief import Brief
 from clustersim.explanation.causes import CAUSE_TEXTS, CAUSES, N_LEVELS, Cause, Phase
-from clustersim.explanation.details import detail_of
+from clustersim.explanation.details import detail_of, room_of
 from clustersim.explanation.holders import Holders
 from clustersim.explanation.holds import HELD, holds_of
 from clustersim.explanation.queue_order import ahead_of
@@ -22,6 +22,7 @@ from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import partition_steps
 from clustersim.explanation.suspended import own_nodes_free
 from clustersim.explanation.thresholds import thresholds
+from clustersim.explanation.windows import closures_of
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import counted, format_duration, format_percent
 
@@ -226,6 +227,7 @@ class _Own:
         submit_s = float(state.jobs["submit_s"].iloc[row])
         self.end_s = float(self.spells.end_s.max()) if len(self.spells) else submit_s
         self.ahead = ahead_of(state, everyone, row, submit_s, self.end_s, rooms)
+        self.closures = closures_of(state, self.steps)
         self.holders = Holders(state, state.choices[choice], submit_s, self.end_s)
 
 
@@ -270,7 +272,14 @@ def _pieces(own: _Own, index: int) -> list[_Piece]:
         cause = np.where(fits, int(Cause.ORDER), int(Cause.SUSPENDED))
     elif phase == Phase.PREEMPTION:
         cause[cause == Cause.ACCELERATORS] = Cause.PREEMPTED
-    elif phase == Phase.SUBMISSION and own.holds is not None:
+    closed = None
+    if phase != Phase.SUSPENSION and own.closures is not None:
+        closed = own.closures.closed(own.row, begin_s, end_s)
+    if closed is not None:
+        time_s, free, level, cause = _at_more_times(closed[0], time_s, free, level, cause)
+        shut = closed[1][np.searchsorted(closed[0], time_s, side="right") - 1]
+        cause = np.where(shut & (cause == Cause.ORDER), int(Cause.WINDOW), cause)
+    if phase == Phase.SUBMISSION and own.holds is not None:
         until = own.holds.until_s(*(np.array([each]) for each in (own.row, begin_s, end_s)))
         opens_s = float(own.holds.opens_s[own.row])
         ends_s = [opens_s, *(float(each[0]) for each in until)]
@@ -349,6 +358,9 @@ def _detail(own: _Own, cause: int, found: Mapping[str, Any], first: int) -> str:
     """Return what binds in an interval, in words; `first` is the row of the job ahead."""
     if cause in HELD and own.holds is not None:
         return own.holds.detail(own.state.jobs, own.row, cause)
+    if cause == Cause.WINDOW and own.closures is not None:
+        text = own.closures.text(own.row, float(found["begin_s"]), float(found["end_s"]))
+        return f"{room_of(own.state, own.row, found)}, so it fitted, but {text}"
     size = int(own.state.sizes[first]) if first >= 0 else 0
     n, state = int(own.state.needs[own.row]), own.state
     text = f"needs {n:,}"

@@ -16,6 +16,7 @@ from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import PartitionSteps
 from clustersim.explanation.suspended import free_on_own_nodes
 from clustersim.explanation.thresholds import Thresholds, thresholds
+from clustersim.explanation.windows import Closures
 
 __all__ = ["seconds_by_cause"]
 
@@ -30,6 +31,7 @@ def seconds_by_cause(
     steps: Sequence[PartitionSteps],
     holds: Holds | None,
     rooms: QuotaRooms | None,
+    closures: Closures | None = None,
 ) -> Floats:
     """Return how long each cause held, for each wait; the causes of a wait add up to it.
 
@@ -46,6 +48,8 @@ def seconds_by_cause(
         What held jobs outside their queues.
     rooms : QuotaRooms or None
         What the queues of quotas could use.
+    closures : Closures, optional
+        What windows and hero jobs close.
 
     Returns
     -------
@@ -71,6 +75,8 @@ def seconds_by_cause(
             spans=state.spans,
         )
         _add(found, rows, state, spells, levels)
+        if closures is not None:
+            closures.divide(found, rows, spells, levels)
     after = spells.phase == Phase.PREEMPTION
     found[after, Cause.PREEMPTED] = found[after, Cause.ACCELERATORS]
     found[after, Cause.ACCELERATORS] = 0.0

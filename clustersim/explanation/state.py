@@ -15,6 +15,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.availability.serving import service_demands
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.engine.partitions import build_partitions
+from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import run_times_of, scheduling_of
@@ -39,6 +40,7 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import Speeds
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of
 from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
 
 __all__ = ["RunState", "open_state"]
@@ -71,6 +73,12 @@ class RunState:
         The set of each job; -1 for a job that can never run.
     estimate_s : float64 array (jobs,)
         Estimated run time on the preferred partition, seconds.
+    estimates : float64 array (pools, jobs)
+        Estimated run times on all pools, seconds.
+    windows : pandas.DataFrame or None
+        Table of the result.
+    planned : tuple of PlannedWindow
+        The windows of the run.
     policy : str
         Empty if it is not known.
     options : mapping of str to object
@@ -100,6 +108,9 @@ class RunState:
     others: list[tuple[int, ...]]
     choice_of: Ints
     estimate_s: Floats
+    estimates: Floats
+    windows: pd.DataFrame | None
+    planned: tuple[PlannedWindow, ...]
     policy: str
     options: Mapping[str, Any]
     rules: type[Policy] | None
@@ -192,6 +203,9 @@ def open_state(
         others=others,
         choice_of=np.where(result.jobs["outcome"] == NEVER_RUNNABLE, -1, eligible.choice_of),
         estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
+        estimates=estimates,
+        windows=result.windows,
+        planned=_planned(result, settings.cluster, notes),
         policy=policy,
         options=options,
         rules=rules,
@@ -304,8 +318,6 @@ def _quotas(rules: type[Policy] | None, policy: str, notes: list[str]) -> Quotas
     quotas = read_quotas(rules.quotas)
     if quotas.queues and rules.divides_quotas and policy != "kueue":
         notes.append(f"waits for the quotas of queues of policy {policy} count as order")
-    if quotas.file.budgets:
-        notes.append("waits for budgets, and for limits beside them, count as order")
     return quotas
 
 
@@ -371,6 +383,18 @@ def _eligible(
         spans=scheduling.span_pools is not None,
         lends=lends,
     )
+
+
+def _planned(result: Result, cluster: Cluster, notes: list[str]) -> tuple[PlannedWindow, ...]:
+    """Return the windows of the run, with a note if they are not known."""
+    if result.windows is None:
+        return ()
+    given = result.provenance.get(PLANNED_WINDOWS)
+    if given is None:
+        notes.append("the result does not say which nodes its windows take: such waits are order")
+        return ()
+    pools = [pool.name for pool in cluster.pools]
+    return tuple(planned_of(each, pools) for each in given)
 
 
 def _needs(

@@ -60,10 +60,12 @@ from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.simulation.window_costs import Held, windows_table
 from clustersim.simulation.windows import (
     NOTHING_PLANNED,
+    PLANNED_WINDOWS,
     Planned,
     check_windows,
     hero_jobs,
     jobs_of_windows,
+    plain_windows,
     with_nodes,
 )
 from clustersim.topology import Cluster, single_pool
@@ -235,6 +237,9 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
+    if not planned.is_empty:
+        names = [pool.name for pool in cluster.pools]
+        provenance[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
