@@ -27,7 +27,7 @@ __all__ = ["HELD", "Holds", "holds_of"]
 HELD = (Cause.DEPENDENCY, Cause.NOT_BEFORE, Cause.ARRAY_LIMIT, Cause.LIMIT)
 """The causes that hold a job outside its queue, one after the other."""
 _STOP, _END, _RENEW, _COMES, _START = range(5)
-"""What happens first at one instant: jobs stop and end, then budgets are renewed, then jobs come."""
+"""What happens first at one instant: jobs stop and end, budgets are renewed, then jobs come."""
 _NONE: frozenset[int] = frozenset()
 
 
@@ -235,8 +235,8 @@ def _charges(
             found.append((float(ranges["end_s"].iloc[at]), _STOP, job, float(n[at])))
     periods = {budget.period_s for own in limits.budgets.values() for budget in own}
     for period_s in sorted(periods - {np.inf}):
-        for number in range(1, int(state.end_s // period_s) + 1):
-            found.append((number * period_s, _RENEW, -1, period_s))
+        times = (number * period_s for number in range(1, int(state.end_s // period_s) + 1))
+        found += [(time_s, _RENEW, -1, period_s) for time_s in times]
     return found
 
 

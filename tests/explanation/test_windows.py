@@ -41,7 +41,7 @@ def test_maintenance_ahead_keeps_a_job_from_starting(tmp_path: Path) -> None:
 
 
 def test_a_window_closes_only_its_own_nodes_and_only_to_jobs_that_reach_it() -> None:
-    # Node 1 is closed to job 3 from 50 s before; node 0 is free from 40 s on, and job 2 comes first.
+    # Node 1 is closed to job 3 from 50 s before; node 0 is free from 40 s on.
     update = PlannedWindow("update", "maintenance", 0, (1,), 60.0, 200.0, announced_s=10.0)
     table = jobs((0, 8, 40), (0, 8, 5), (12, 8, 50), (41, 8, 5))
     result, known = ran(table, "fcfs", events=planned(update))
