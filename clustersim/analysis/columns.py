@@ -67,7 +67,10 @@ class Table:
 
 INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
-STOPPED = "if nodes can go out of service, or the policy preempted a job"
+STOPPED = (
+    "if nodes can go out of service, the policy preempted a job, or a job ran at another size than "
+    "it asks for or on several pools"
+)
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "if the run has a start date"
 DATED_CSV = "in CSV files (`--csv`), if the run has a start date"

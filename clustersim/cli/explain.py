@@ -29,10 +29,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "explain",
         help="say why the jobs of a finished run waited, or one of them",
         description="Say why jobs waited: accelerator-hours by cause (too few free accelerators, "
-        "placement, the policy's order, quota, dependencies, nodes out of service, partitions, "
-        "preemption), or with --job the intervals of a wait, who was ahead, and when the job could "
-        "have started. The answer follows exactly from the tables of the run; nothing is simulated "
-        "again.",
+        "placement, the policy's order, quota, windows, budgets, dependencies, nodes out of "
+        "service, partitions, preemption), or with --job the intervals of a wait, who was ahead, "
+        "and when the job could have started. The answer follows from the tables of the run; "
+        "nothing is simulated again.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -12,9 +12,12 @@ from clustersim.cli.options import (
     add_catalogue,
     add_changes,
     add_no_report,
+    add_policy_options,
+    add_span_pools,
     add_windows,
     catalogue_arguments,
     number,
+    policy_options,
     whole_number,
 )
 from clustersim.cli.progress import progress_of
@@ -121,6 +124,12 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
         "--policy", default="easy", help="a name such as fcfs, or FILE.py:ClassName (default: easy)"
     )
     both.add_argument(
+        "--placement",
+        help="a name, or FILE.py:ClassName (default: consolidate with --cluster, else pooled)",
+    )
+    add_policy_options(both)
+    add_span_pools(both)
+    both.add_argument(
         "--metric",
         default="",
         metavar="NAME",
@@ -174,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
                 maintenance=args.maintenance,
                 reserve=args.reserve,
                 changes=args.changes,
-                assume=args.assume,
+                assume=[*args.assume, *_scheduler(args)],
                 policy=args.policy,
                 metric=args.metric,
                 replications=args.replications,
@@ -197,6 +206,26 @@ def run(args: argparse.Namespace) -> int:
         print(f"page: {page}")
     write_json({**what_if_data(found), "folder": args.out, "page": page})
     return 0
+
+
+def _scheduler(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the fields of the scenario that the options of the scheduler mean on both sides.
+
+    Examples
+    --------
+    >>> parser = argparse.ArgumentParser()
+    >>> _add_both_sides(parser)
+    >>> list(_scheduler(parser.parse_args(["--placement", "spread", "--option", "ageing=2"])))
+    ['scheduler.placement=spread', 'scheduler.options.ageing=2']
+    """
+    if args.placement is not None:
+        yield f"scheduler.placement={args.placement}"
+    for field, option in (("options", "option"), ("placement_options", "placement_option")):
+        pairs = policy_options(getattr(args, option), f"--{option.replace('_', '-')}")
+        for name, value in pairs.items():
+            yield f"scheduler.{field}.{name}={value}"
+    if args.span_pools is not None:
+        yield f"scheduler.span_pools={args.span_pools}"
 
 
 def _wrong(found: WhatIf) -> Iterator[str]:
@@ -224,6 +253,13 @@ def _command(args: argparse.Namespace) -> str:
     ):
         words += [word for value in values for word in (option, value)]
     words += ["--policy", args.policy] if args.policy != "easy" else []
+    words += ["--placement", args.placement] if args.placement is not None else []
+    words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
+    for option, values in (
+        ("--option", args.option),
+        ("--placement-option", args.placement_option),
+    ):
+        words += [word for value in values for word in (option, value)]
     words += ["--metric", args.metric] if args.metric else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []

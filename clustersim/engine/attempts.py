@@ -221,6 +221,10 @@ class Attempts:
     n_accelerators: Ints
     parts: Mapping[int, tuple[tuple[int, int], ...]]
 
+    def has_sizes(self, asked: Ints) -> bool:
+        """Return whether an attempt had another size than its job asks for, or several parts."""
+        return bool(self.parts) or bool((self.n_accelerators != asked[self.job]).any())
+
 
 @dataclass(slots=True)
 class AttemptLog:

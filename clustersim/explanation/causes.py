@@ -11,8 +11,8 @@ class Cause(IntEnum):
     """Why a waiting job does not run at an instant.
 
     The first ones, up to ``PARTITION``, are nested: each says that the gang would fit if its own
-    constraint and those before it did not hold. ``ACCELERATORS`` is the rest. The last four hold a
-    job outside its queue, whatever is free.
+    constraint and those before it did not hold. ``ACCELERATORS`` is the rest. ``DEPENDENCY`` to
+    ``LIMIT`` hold a job outside its queue, whatever is free.
     """
 
     ORDER = 0
@@ -42,7 +42,11 @@ class Cause(IntEnum):
     ARRAY_LIMIT = 12
     """As many tasks of its array as are allowed are in the queue or run."""
     LIMIT = 13
-    """A limit of its user, team or another column, or the quota of its queue, is in use."""
+    """A limit of its user, team or another column, or the quota of its queue, is in use, or its
+    budget is spent."""
+    WINDOW = 14
+    """Its gang fits on free accelerators, but not on nodes that stay open to it: a window that is
+    planned ahead, or a hero job, needs them."""
 
     @property
     def label(self) -> str:
@@ -83,6 +87,7 @@ CAUSE_TEXTS = {
     "dependency": "jobs for which it waited had not ended",
     "not_before": "its earliest time had not come",
     "array_limit": "as many tasks of its array as are allowed were in the queue or ran",
-    "limit": "a limit or quota of its user, team or queue was in use",
+    "limit": "a limit, quota or budget of its user, team or queue was in use or spent",
+    "window": "its gang fitted, but only on nodes that windows or hero jobs need before its end",
 }
 """Why a job waits, for texts."""

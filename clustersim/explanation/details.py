@@ -9,7 +9,7 @@ from clustersim.explanation.queue_order import order_text, reserves
 from clustersim.explanation.state import RunState
 from clustersim.units import counted, format_number, listed
 
-__all__ = ["detail_of"]
+__all__ = ["detail_of", "room_of"]
 
 _MOST = 3
 
@@ -31,11 +31,7 @@ def detail_of(
     known : bool
         Whether the order of the queue is known.
     """
-    n = int(state.sizes[row])
-    cause = str(interval["cause"])
-    least, most = interval["free_least"], interval["free_most"]
-    free = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    room = f"needs {n:,} on {state.where(int(state.choice_of[row]))}, {free} free"
+    cause, room = str(interval["cause"]), room_of(state, row, interval)
     if cause == "order":
         return f"{room}, so it fitted, but {_held_by(state, interval, head_size, known)}"
     if cause == "placement":
@@ -56,6 +52,21 @@ def detail_of(
     if cause == "preempted":
         return taken + _meanwhile(interval)
     return taken + _meanwhile(interval, {str(each.get("job", "")) for each in interval["holders"]})
+
+
+def room_of(state: RunState, row: int, interval: Mapping[str, Any]) -> str:
+    """Return what a job needed in an interval, and what was free, in words.
+
+    Parameters
+    ----------
+    state, row, interval
+        As for :func:`detail_of`.
+    """
+    n, asked = int(state.needs[row]), int(state.sizes[row])
+    least, most = interval["free_least"], interval["free_most"]
+    free = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    needs = f"needs {n:,}" if n == asked else f"needs at least {n:,} (asks for {asked:,})"
+    return f"{needs} on {state.where(int(state.choice_of[row]))}, {free} free"
 
 
 def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known: bool) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -25,8 +26,8 @@ __all__ = ["HELD", "Holds", "holds_of"]
 
 HELD = (Cause.DEPENDENCY, Cause.NOT_BEFORE, Cause.ARRAY_LIMIT, Cause.LIMIT)
 """The causes that hold a job outside its queue, one after the other."""
-_END, _COMES = 0, 1
-"""What happens first at one instant: jobs end, then others come."""
+_STOP, _END, _RENEW, _COMES, _START = range(5)
+"""What happens first at one instant: jobs stop and end, budgets are renewed, then jobs come."""
 _NONE: frozenset[int] = frozenset()
 
 
@@ -108,7 +109,12 @@ class Holds:
             if cause == Cause.ARRAY_LIMIT:
                 array, most = self.depend.arrays[row]
                 limit = f"array {array} runs at most {counted(int(most), 'task')} at a time"
-            return f"{limit}; the end of {name} let it in" if name else limit
+            if name:
+                return f"{limit}; the end of {name} let it in"
+            if np.isfinite(self.enters_s[row]) and self.enters_s[row] > since_s:
+                after = format_duration(float(self.enters_s[row]) - since_s)
+                return f"{limit}, until {after} after its submission"
+            return limit
         column = "after_any" if other in self.depend.after.get(row, _NONE) else "after_ok"
         if np.isfinite(self._until_s(row, other)):
             ended = format_duration(float(self.ended_s[other]) - since_s)
@@ -167,10 +173,11 @@ def holds_of(state: RunState) -> Holds | None:
         if entry is not None and state.rules is not None:
             limits = entry.limits(limits, state.rules.rank_held(columns, state.partitions))
         gates, why = Gates(limits, columns), dict[int, str]()
-        tasks = np.array(sorted({*limits.of_job, *limits.ways}), dtype=np.int64)
+        tasks = np.array(sorted({*limits.of_job, *limits.ways, *limits.budgets}), dtype=np.int64)
         enters_s[runnable[tasks]] = np.inf
         times = submit_s[runnable], ended_s[runnable], done_s[runnable]
-        for job, time_s in _admissions(gates, limits, *times, why):
+        charges = _charges(state, runnable, limits)
+        for job, time_s in _admissions(gates, limits, *times, charges, why):
             enters_s[runnable[job]] = time_s
         started_s = jobs["start_s"].to_numpy(dtype=np.float64, na_value=np.inf)
         enters_s = np.minimum(enters_s, np.maximum(started_s, submit_s))
@@ -183,6 +190,8 @@ def holds_of(state: RunState) -> Holds | None:
 
 def _named(state: RunState, row: int, why: str) -> str:
     """Return the limit that is in use, with the name of the job's queue if it is a quota."""
+    if why.startswith("the budget of"):
+        return why.removesuffix(", it renews later")
     if not why.startswith("its queue"):
         return f"limit of {why}"
     by = None if state.quotas is None else state.quotas.file.by
@@ -193,7 +202,7 @@ def _named(state: RunState, row: int, why: str) -> str:
 def _entry_limits(state: RunState) -> tuple[EntryLimits | None, JobColumns]:
     """Return the limits of quotas that hold jobs outside their queues, and the jobs' columns."""
     rows = np.flatnonzero(state.choice_of >= 0)
-    estimate_s = [state.estimate_s[rows].tolist()] * len(state.cluster.pools)
+    estimate_s = [of_pool[rows].tolist() for of_pool in state.estimates]
     columns = JobColumns(
         state.sizes[rows].tolist(),
         estimate_s,
@@ -202,10 +211,33 @@ def _entry_limits(state: RunState) -> tuple[EntryLimits | None, JobColumns]:
         {str(name): state.jobs[name].to_numpy()[rows] for name in state.jobs.columns},
     )
     quotas = state.quotas
-    if quotas is None or state.rules is None or quotas.file.budgets:
+    if quotas is None or state.rules is None:
         return None, columns
     found = EntryLimits.of(quotas, columns, state.partitions, divides=state.rules.divides_quotas)
-    return (found if found.ways else None), replace(columns, choices=found.choices)
+    return (found if found.ways or found.budgets else None), replace(columns, choices=found.choices)
+
+
+def _charges(
+    state: RunState, runnable: npt.NDArray[np.intp], limits: Limits
+) -> list[tuple[float, int, int, float]]:
+    """Return when jobs with budgets start and stop: time, what, job, accelerators."""
+    if not limits.budgets:
+        return []
+    ranges = state.ranges.iloc[state.first_rows]
+    n = np.bincount(state.attempt_of, state.ranges["n_accelerators"].to_numpy(dtype=np.float64))
+    rows = pd.Index(state.jobs["job_id"]).get_indexer(pd.Index(ranges["job_id"]))
+    job_of = np.full(len(state.jobs), -1, dtype=np.int64)
+    job_of[runnable] = np.arange(len(runnable))
+    found = []
+    for at, job in enumerate(job_of[rows].tolist()):
+        if job in limits.budgets:
+            found.append((float(ranges["start_s"].iloc[at]), _START, job, float(n[at])))
+            found.append((float(ranges["end_s"].iloc[at]), _STOP, job, float(n[at])))
+    periods = {budget.period_s for own in limits.budgets.values() for budget in own}
+    for period_s in sorted(periods - {np.inf}):
+        times = (number * period_s for number in range(1, int(state.end_s // period_s) + 1))
+        found += [(time_s, _RENEW, -1, period_s) for time_s in times]
+    return found
 
 
 def _admissions(
@@ -214,24 +246,34 @@ def _admissions(
     submit_s: Floats,
     ended_s: Floats,
     done_s: Floats,
+    charges: Iterable[tuple[float, int, int, float]],
     why: dict[int, str],
 ) -> Iterator[tuple[int, float]]:
     """Yield the jobs that limits hold, with the time at which they enter their queues.
 
-    What holds them other than an array is written to `why`.
+    `charges` are those of budgets. What holds jobs other than an array is written to `why`.
     """
     waits = {**limits.after, **limits.after_ok}
-    held = {*limits.of_job, *limits.ways, *waits, *limits.not_before_s}
+    held = {*limits.of_job, *limits.ways, *limits.budgets, *waits, *limits.not_before_s}
     others = {
         other for each in (limits.after, limits.after_ok) for w in each.values() for other in w
     }
-    events = [(float(submit_s[job]), _COMES, job) for job in held]
-    events += [(time_s, _COMES, job) for job, time_s in limits.not_before_s.items()]
-    events += [(float(ended_s[job]), _END, job) for job in held | others if ended_s[job] < np.inf]
+    events = [(float(submit_s[job]), _COMES, job, 0.0) for job in held]
+    events += [(time_s, _COMES, job, 0.0) for job, time_s in limits.not_before_s.items()]
+    ends = (job for job in held | others if ended_s[job] < np.inf)
+    events += [(float(ended_s[job]), _END, job, 0.0) for job in ends]
+    events += charges
     inside: set[int] = set()
-    for time_s, what, job in sorted(events):
+    for time_s, what, job, amount in sorted(events):
         entered: list[int] = []
-        if what == _END:
+        if what == _START:
+            gates.start(job, time_s, int(amount), limits.time_s[job])
+        elif what == _STOP:
+            gates.stop(job, time_s)
+        elif what == _RENEW:
+            for budget in [each for each in gates.renewals() if each.period_s == amount]:
+                entered += gates.renewed(budget, time_s)
+        elif what == _END:
             entered = gates.end(job, time_s, done=bool(done_s[job] < np.inf))
         elif job not in inside and gates.admits(job, time_s):
             entered = [job]

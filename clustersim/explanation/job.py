@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.array_types import Floats, Ints
 from clustersim.brief import Brief
 from clustersim.explanation.causes import CAUSE_TEXTS, CAUSES, N_LEVELS, Cause, Phase
-from clustersim.explanation.details import detail_of
+from clustersim.explanation.details import detail_of, room_of
 from clustersim.explanation.holders import Holders
 from clustersim.explanation.holds import HELD, holds_of
 from clustersim.explanation.queue_order import ahead_of
@@ -22,6 +22,7 @@ from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import partition_steps
 from clustersim.explanation.suspended import own_nodes_free
 from clustersim.explanation.thresholds import thresholds
+from clustersim.explanation.windows import closures_of
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import counted, format_duration, format_percent
 
@@ -216,11 +217,17 @@ class _Own:
         pools = [] if rooms is None else rooms.pools
         self.pools = [pools[index] for index in state.choices[choice]] if pools else []
         self.levels = thresholds(
-            state.choices[choice], state.others[choice], self.steps, self.quota, pools
+            state.choices[choice],
+            state.others[choice],
+            self.steps,
+            self.quota,
+            pools,
+            spans=state.spans,
         )
         submit_s = float(state.jobs["submit_s"].iloc[row])
         self.end_s = float(self.spells.end_s.max()) if len(self.spells) else submit_s
         self.ahead = ahead_of(state, everyone, row, submit_s, self.end_s, rooms)
+        self.closures = closures_of(state, self.steps)
         self.holders = Holders(state, state.choices[choice], submit_s, self.end_s)
 
 
@@ -250,7 +257,7 @@ def _pieces(own: _Own, index: int) -> list[_Piece]:
     """Return the intervals of a wait, neighbours with the same cause as one."""
     spells, levels = own.spells, own.levels
     begin_s, end_s = float(spells.begin_s[index]), float(spells.end_s[index])
-    n = int(own.state.sizes[own.row])
+    n = int(own.state.needs[own.row])
     low = int(np.searchsorted(levels.time_s, begin_s, side="right")) - 1
     high = int(np.searchsorted(levels.time_s, end_s, side="left"))
     time_s = np.maximum(levels.time_s[low:high], begin_s)
@@ -265,7 +272,14 @@ def _pieces(own: _Own, index: int) -> list[_Piece]:
         cause = np.where(fits, int(Cause.ORDER), int(Cause.SUSPENDED))
     elif phase == Phase.PREEMPTION:
         cause[cause == Cause.ACCELERATORS] = Cause.PREEMPTED
-    elif phase == Phase.SUBMISSION and own.holds is not None:
+    closed = None
+    if phase != Phase.SUSPENSION and own.closures is not None:
+        closed = own.closures.closed(own.row, begin_s, end_s)
+    if closed is not None:
+        time_s, free, level, cause = _at_more_times(closed[0], time_s, free, level, cause)
+        shut = closed[1][np.searchsorted(closed[0], time_s, side="right") - 1]
+        cause = np.where(shut & (cause == Cause.ORDER), int(Cause.WINDOW), cause)
+    if phase == Phase.SUBMISSION and own.holds is not None:
         until = own.holds.until_s(*(np.array([each]) for each in (own.row, begin_s, end_s)))
         opens_s = float(own.holds.opens_s[own.row])
         ends_s = [opens_s, *(float(each[0]) for each in until)]
@@ -344,8 +358,11 @@ def _detail(own: _Own, cause: int, found: Mapping[str, Any], first: int) -> str:
     """Return what binds in an interval, in words; `first` is the row of the job ahead."""
     if cause in HELD and own.holds is not None:
         return own.holds.detail(own.state.jobs, own.row, cause)
+    if cause == Cause.WINDOW and own.closures is not None:
+        text = own.closures.text(own.row, float(found["begin_s"]), float(found["end_s"]))
+        return f"{room_of(own.state, own.row, found)}, so it fitted, but {text}"
     size = int(own.state.sizes[first]) if first >= 0 else 0
-    n, state = int(own.state.sizes[own.row]), own.state
+    n, state = int(own.state.needs[own.row]), own.state
     text = f"needs {n:,}"
     if cause != Cause.QUOTA:
         text = detail_of(state, own.row, found, size, known=own.ahead.known)

@@ -16,6 +16,7 @@ from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import PartitionSteps
 from clustersim.explanation.suspended import free_on_own_nodes
 from clustersim.explanation.thresholds import Thresholds, thresholds
+from clustersim.explanation.windows import Closures
 
 __all__ = ["seconds_by_cause"]
 
@@ -30,6 +31,7 @@ def seconds_by_cause(
     steps: Sequence[PartitionSteps],
     holds: Holds | None,
     rooms: QuotaRooms | None,
+    closures: Closures | None = None,
 ) -> Floats:
     """Return how long each cause held, for each wait; the causes of a wait add up to it.
 
@@ -46,6 +48,8 @@ def seconds_by_cause(
         What held jobs outside their queues.
     rooms : QuotaRooms or None
         What the queues of quotas could use.
+    closures : Closures, optional
+        What windows and hero jobs close.
 
     Returns
     -------
@@ -68,8 +72,11 @@ def seconds_by_cause(
             steps,
             None if rooms is None else rooms.room(which),
             () if rooms is None else rooms.pools,
+            spans=state.spans,
         )
         _add(found, rows, state, spells, levels)
+        if closures is not None:
+            closures.divide(found, rows, spells, levels)
     after = spells.phase == Phase.PREEMPTION
     found[after, Cause.PREEMPTED] = found[after, Cause.ACCELERATORS]
     found[after, Cause.ACCELERATORS] = 0.0
@@ -102,7 +109,7 @@ def _add(
     time_s = levels.time_s
     first = np.searchsorted(time_s, spells.queued_s[rows], side="right") - 1
     last = np.searchsorted(time_s, spells.end_s[rows], side="left") - 1
-    sizes = state.sizes[spells.job[rows]]
+    sizes = state.needs[spells.job[rows]]
     order = np.argsort(sizes, kind="stable")
     bounds = np.r_[np.flatnonzero(np.diff(sizes[order], prepend=-1)), len(order)]
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):

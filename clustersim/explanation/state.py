@@ -15,6 +15,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.availability.serving import service_demands
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.engine.partitions import build_partitions
+from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import run_times_of, scheduling_of
@@ -33,14 +34,20 @@ from clustersim.scheduling import (
 )
 from clustersim.scheduling.quotas import Quotas, read_quotas
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.node_ranges import attempt_of_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import Speeds
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of
 from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
 
 __all__ = ["RunState", "open_state"]
+
+
+_CHOOSE_SIZES = ("sia", "pollux")
+"""Policies that start jobs at any size of their range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,12 @@ class RunState:
         The set of each job; -1 for a job that can never run.
     estimate_s : float64 array (jobs,)
         Estimated run time on the preferred partition, seconds.
+    estimates : float64 array (pools, jobs)
+        Estimated run times on all pools, seconds.
+    windows : pandas.DataFrame or None
+        Table of the result.
+    planned : tuple of PlannedWindow
+        The windows of the run.
     policy : str
         Empty if it is not known.
     options : mapping of str to object
@@ -74,6 +87,10 @@ class RunState:
         The policy with its options; None if it is not known.
     quotas : Quotas or None
         Quotas and limits.
+    needs : int64 array (jobs,)
+        Accelerators with which each job can start: its smallest size, if the policy chooses sizes.
+    spans : bool
+        Whether a job that fits on none of its partitions can run on several at once.
     counts : bool
         Whether a gang fits as soon as enough accelerators of a partition are free.
     notes : tuple of str
@@ -91,10 +108,15 @@ class RunState:
     others: list[tuple[int, ...]]
     choice_of: Ints
     estimate_s: Floats
+    estimates: Floats
+    windows: pd.DataFrame | None
+    planned: tuple[PlannedWindow, ...]
     policy: str
     options: Mapping[str, Any]
     rules: type[Policy] | None
     quotas: Quotas | None
+    needs: Ints
+    spans: bool
     counts: bool
     notes: tuple[str, ...]
 
@@ -181,10 +203,15 @@ def open_state(
         others=others,
         choice_of=np.where(result.jobs["outcome"] == NEVER_RUNNABLE, -1, eligible.choice_of),
         estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
+        estimates=estimates,
+        windows=result.windows,
+        planned=_planned(result, settings.cluster, notes),
         policy=policy,
         options=options,
         rules=rules,
         quotas=_quotas(rules, policy, notes),
+        needs=_needs(result, run_times, policy, rules, notes),
+        spans=scheduling.span_pools is not None,
         counts=_counts(placement, result, notes),
         notes=tuple(notes),
     )
@@ -221,6 +248,7 @@ def _settings(
             text.partition("=")[::2] for text in replayed.get("placement_option") or ()
         ),
         exact_estimates=bool(replayed.get("exact_estimates")),
+        span_pools=replayed.get("span_pools") or None,
     )
     return _Settings(cluster, scheduling, None)
 
@@ -290,8 +318,6 @@ def _quotas(rules: type[Policy] | None, policy: str, notes: list[str]) -> Quotas
     quotas = read_quotas(rules.quotas)
     if quotas.queues and rules.divides_quotas and policy != "kueue":
         notes.append(f"waits for the quotas of queues of policy {policy} count as order")
-    if quotas.file.budgets:
-        notes.append("waits for budgets, and for limits beside them, count as order")
     return quotas
 
 
@@ -354,8 +380,43 @@ def _eligible(
         settings.catalogue,
         choose=scheduling.choose,
         wait_for_best=scheduling.wait_for_best if wait_for_best is None else wait_for_best,
+        spans=scheduling.span_pools is not None,
         lends=lends,
     )
+
+
+def _planned(result: Result, cluster: Cluster, notes: list[str]) -> tuple[PlannedWindow, ...]:
+    """Return the windows of the run, with a note if they are not known."""
+    if result.windows is None:
+        return ()
+    given = result.provenance.get(PLANNED_WINDOWS)
+    if given is None:
+        notes.append("the result does not say which nodes its windows take: such waits are order")
+        return ()
+    pools = [pool.name for pool in cluster.pools]
+    return tuple(planned_of(each, pools) for each in given)
+
+
+def _needs(
+    result: Result,
+    run_times: Runtimes,
+    policy: str,
+    rules: type[Policy] | None,
+    notes: list[str],
+) -> Ints:
+    """Return with how many accelerators each job can start."""
+    sizes = result.jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    elastic = run_times.elastic
+    if elastic is None:
+        return sizes
+    if policy in _CHOOSE_SIZES or bool(getattr(rules, "partial", False)):
+        return np.asarray(elastic.smallest, dtype=np.int64)
+    if rules is None or policy not in POLICIES:
+        notes.append(
+            "whether the policy starts jobs at other sizes is not known: room is tested for the "
+            "size that they ask for"
+        )
+    return sizes
 
 
 def _others(
@@ -383,8 +444,10 @@ def _others(
 def _attempt_of(result: Result) -> Ints:
     """Return the attempt of each row of allocations; parts of an attempt follow each other."""
     ranges = result.allocation_ranges
-    if result.attempts is not None and len(result.attempts) == len(ranges):
-        return np.arange(len(ranges))
+    if result.attempts is not None:
+        of_attempts = attempt_of_ranges(ranges, result.attempts)
+        if of_attempts is not None:
+            return of_attempts
     new = np.zeros(len(ranges), dtype=bool)
     for name in ("job_id", "start_s", "end_s"):
         values = ranges[name].to_numpy()

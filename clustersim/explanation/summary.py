@@ -18,6 +18,7 @@ from clustersim.explanation.seconds import seconds_by_cause
 from clustersim.explanation.spells import Spells, spells_of
 from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import partition_steps
+from clustersim.explanation.windows import closures_of
 from clustersim.units import format_number, format_percent, listed
 from clustersim.workload.describe import size_bins
 from clustersim.workload.job_groups import MOST_PARTITIONS, OTHER_PARTITIONS
@@ -108,7 +109,8 @@ _SHORT = {
     "dependency": "other jobs (after_ok, after_any)",
     "not_before": "their earliest time",
     "array_limit": "the limits of their arrays",
-    "limit": "limits and quotas of users, teams and queues",
+    "limit": "limits, quotas and budgets of users, teams and queues",
+    "window": "windows planned ahead and hero jobs (their gang fitted on nodes closed to them)",
 }
 """What jobs waited for, for the sentence."""
 
@@ -122,7 +124,9 @@ def explain_run(state: RunState) -> WaitCauses:
     """
     holds, rooms = holds_of(state), quota_rooms(state)
     spells = spells_of(state, holds)
-    by_spell = seconds_by_cause(state, spells, partition_steps(state), holds, rooms)
+    steps = partition_steps(state)
+    closures = closures_of(state, steps)
+    by_spell = seconds_by_cause(state, spells, steps, holds, rooms, closures)
     n_jobs = len(state.jobs)
     seconds = np.stack(
         [np.bincount(spells.job, by_spell[:, k], minlength=n_jobs) for k in range(len(CAUSES))],

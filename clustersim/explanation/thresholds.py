@@ -30,7 +30,8 @@ class Thresholds:
         By :class:`~clustersim.explanation.causes.Cause` up to ``PARTITION``; no value is above that
         of the next cause.
     most_free : int64 array (times,)
-        Free accelerators of the partition of the set with most of them.
+        Free accelerators of the partition of the set with most of them, or of all that a job can
+        span.
     differs : tuple of bool (causes,)
         Whether the room for a cause is ever more than that for the cause before it, or gangs wait
         for this cause for another reason.
@@ -75,6 +76,8 @@ def thresholds(
     steps: Sequence[PartitionSteps],
     quota: QuotaRoom | None = None,
     pools: Sequence[str] = (),
+    *,
+    spans: bool = False,
 ) -> Thresholds:
     """Return the largest gang that fits on a set of partitions, as constraints are lifted.
 
@@ -90,6 +93,8 @@ def thresholds(
         What the queue of the jobs can use.
     pools : sequence of str
         Name of the pool of each partition; needed with `quota`.
+    spans : bool
+        Whether a job that fits on none of the partitions can run on several at once.
 
     Examples
     --------
@@ -109,6 +114,7 @@ def thresholds(
     own_left = None if quota is None else np.zeros(len(time_s), dtype=np.int64)
     room = np.zeros((N_LEVELS, len(time_s)), dtype=np.int64)
     most_free = np.zeros(len(time_s), dtype=np.int64)
+    gather = np.add if spans else np.maximum
     for index in choice:
         own = steps[index]
         at = _at(own, time_s)
@@ -129,8 +135,8 @@ def thresholds(
             (Cause.NOT_DELIVERED, largest + later),
             (Cause.SERVICE, largest + later + own.reserved[at]),
         ):
-            np.maximum(room[cause], here, out=room[cause])
-        np.maximum(most_free, free, out=most_free)
+            gather(room[cause], here, out=room[cause])
+        gather(most_free, free, out=most_free)
     for index in others:
         here = steps[index].largest[_at(steps[index], time_s)]
         np.maximum(room[Cause.PARTITION], here, out=room[Cause.PARTITION])

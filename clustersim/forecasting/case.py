@@ -21,6 +21,7 @@ from clustersim.forecasting.limits import (
 )
 from clustersim.forecasting.named_nodes import Place, Places
 from clustersim.forecasting.priorities import Priorities
+from clustersim.forecasting.quotas import with_quotas
 from clustersim.forecasting.run_times import RunTimes
 from clustersim.forecasting.running import places_of_running
 from clustersim.forecasting.shared_limits import SharedLimit
@@ -28,6 +29,7 @@ from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import Placement, Policy
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.placements import Nodes
+from clustersim.scheduling.quotas import Quotas
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
@@ -59,6 +61,8 @@ class Case:
     span_pools : {"equal", "proportional"} or None
         Whether waiting jobs can run on several pools at once, see
         :class:`~clustersim.Scheduling`.
+    quotas : Quotas or None
+        Limits and quotas of the policy.
     admitted_s : float64 array (waiting jobs,) or None
         Seconds from now until about which other jobs, or times, hold each job; None if not known.
     """
@@ -73,6 +77,7 @@ class Case:
     limits: tuple[SharedLimit, ...]
     priorities: Priorities | None
     span_pools: Split | None = None
+    quotas: Quotas | None = None
     admitted_s: Floats | None = None
 
 
@@ -98,6 +103,8 @@ class SimulatedQueue:
     limits : Limits
     rank : float64 array or None
         The first jobs of the queue have the highest; None for the order of submission.
+    quota_names : dict of int to list of str
+        Limits and quotas of the policy that can hold a waiting job, by its row.
     after_unknown : dict of int to str
         Why jobs are not simulated that depend on jobs which are not, by row of `jobs`.
     places : list of Places
@@ -122,6 +129,7 @@ class SimulatedQueue:
     eligible: Eligibility
     limits: Limits
     rank: Floats | None
+    quota_names: dict[int, list[str]]
     after_unknown: dict[int, str]
     places: list[Places]
     placed_anew: int
@@ -144,7 +152,14 @@ def queue_of(case: Case) -> SimulatedQueue:
     running, waiting = case.snapshot.running, case.snapshot.waiting
     jobs = case.snapshot.jobs
     n_running = len(running)
-    eligible = _eligible(jobs, case)
+    eligible, quota_names = with_quotas(
+        case.quotas,
+        case.policy,
+        jobs,
+        n_running,
+        _eligible(jobs, case),
+        build_partitions(case.cluster, case.placement),
+    )
     places, placed_anew, free = _place(running, eligible, case)
     can = eligible.choice_of >= 0
     can[:n_running] = [len(each) > 0 for each in places]
@@ -185,6 +200,7 @@ def queue_of(case: Case) -> SimulatedQueue:
         eligible=eligible,
         limits=limits_of(jobs, rows, n_running, predecessors, case.limits),
         rank=None if case.priorities is None else _ranks(case.priorities, case, eligible_s)[rows],
+        quota_names=quota_names,
         after_unknown=after_unknown,
         places=places,
         placed_anew=placed_anew,

@@ -19,6 +19,7 @@ from clustersim.forecasting.case import Case
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of
 from clustersim.forecasting.priorities import Priorities, priorities_of
+from clustersim.forecasting.quotas import quotas_that_hold
 from clustersim.forecasting.replicate import Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
@@ -174,17 +175,20 @@ def forecast(
     own_placement = given.placement if accelerators is None else None
     placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
     scheduling = Scheduling(chosen, placed, options=own_options, span_pools=span_pools)
+    rules = policy_of(scheduling)
+    quotas, of_quotas = quotas_that_hold(rules)
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
-        policy=policy_of(scheduling),
+        policy=rules,
         placement=find_placement(placed),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
         limits=_limits(snapshot, user_limit, past),
         priorities=_priorities(snapshot, given),
         span_pools=span_pools,
+        quotas=quotas,
     )
     case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
@@ -192,7 +196,7 @@ def forecast(
     name = _name(chosen)
     notes = [note] if note else []
     notes += [f"placement {_name(placed)}"] if placed != "pooled" else []
-    notes += [*given.notes, *(past.notes if past is not None else ())]
+    notes += [*of_quotas, *given.notes, *(past.notes if past is not None else ())]
     return Forecast(
         jobs=forecast_table(snapshot, found, given),
         state=given.state,

@@ -21,8 +21,10 @@ from clustersim.forecasting.limits import (
     with_further,
 )
 from clustersim.forecasting.named_nodes import Places
-from clustersim.scheduling import JobColumns
+from clustersim.forecasting.quotas import STATE_COLUMNS
+from clustersim.scheduling import JobColumns, Partition
 from clustersim.seeds import Streams
+from clustersim.simulation.entry_limits import EntryLimits
 
 __all__ = ["Replications", "replicate"]
 
@@ -101,6 +103,8 @@ def replicate(
         if progress is not None:
             progress(k + 1, replications)
     n_running, eligible = queue.n_running, queue.eligible
+    binding, n_groups = _binding(queue), len(queue.limits.groups)
+    names = list(dict.fromkeys(name for own in queue.quota_names.values() for name in own))
     return Replications(
         start_s=out[0],
         alone_s=out[1],
@@ -115,8 +119,15 @@ def replicate(
         reasons={
             row - n_running: text for row, text in eligible.reasons.items() if row >= n_running
         },
-        groups=tuple(name for name, _ in queue.limits.groups),
-        limits_of=_binding(queue),
+        groups=(*(name for name, _ in queue.limits.groups), *names),
+        limits_of={
+            row: [
+                *found,
+                *(n_groups + names.index(each) for each in queue.quota_names.get(row, ())),
+            ]
+            for row in {*binding, *queue.quota_names}
+            for found in [binding.get(row, [])]
+        },
         after_unknown={row - n_running: text for row, text in queue.after_unknown.items()},
     )
 
@@ -165,20 +176,23 @@ def _simulate(
     left, estimate, sizes, choice_of = left[order], estimate[order], sizes[order], choice_of[order]
     limits = _moved(limits, position)
     columns = _columns(queue, None if case.arrivals is None else new.of, submit)
-    gates = Gates(limits)
     n_pools = len(case.cluster.pools)
+    of_jobs = JobColumns(
+        sizes.tolist(),
+        [array("d", estimate.tobytes())] * n_pools,
+        choices,
+        choice_of.tolist(),
+        {name: values[order] for name, values in columns.items()},
+        split=case.span_pools,
+    )
+    partitions = build_partitions(case.cluster, case.placement, sizes=sizes[sizes > 0])
+    of_jobs, limits = _with_quotas(case, of_jobs, limits, partitions)
+    gates = Gates(limits, of_jobs)
     record = Simulation(
         (submit[order] if rank is None else np.zeros(len(order))).tolist(),
         [array("d", left.tobytes())] * n_pools,
-        JobColumns(
-            sizes.tolist(),
-            [array("d", estimate.tobytes())] * n_pools,
-            choices,
-            choice_of.tolist(),
-            {name: values[order] for name, values in columns.items()},
-            split=case.span_pools,
-        ),
-        build_partitions(case.cluster, case.placement, sizes=sizes[sizes > 0]),
+        of_jobs,
+        partitions,
         case.policy,
         gates=gates if limits.hold else None,
         own_nodes=queue.own_nodes(position),
@@ -197,11 +211,30 @@ def _simulate(
             out[2, back[job]] = max(0.0, record.finish_s[ended] - LEAD_S)
 
 
+def _with_quotas(
+    case: Case, jobs: JobColumns, limits: Limits, partitions: list[Partition]
+) -> tuple[JobColumns, Limits]:
+    """Return the jobs with the sets of partitions that quotas need, and the limits with these.
+
+    Further jobs that they never let in wait for themselves.
+    """
+    if case.quotas is None:
+        return jobs, limits
+    policy = case.policy
+    entry = EntryLimits.of(case.quotas, jobs, partitions, divides=policy.divides_quotas)
+    jobs = replace(jobs, choices=entry.choices)
+    after = {**limits.after}
+    for job in {*entry.never} - limits.running:
+        after[job] = frozenset({job})
+    limits = replace(limits, after=after)
+    return jobs, entry.limits(limits, policy.rank_held(jobs, partitions))
+
+
 def _columns(
     queue: SimulatedQueue, further: pd.DataFrame | None, submit_s: Floats
 ) -> dict[str, npt.NDArray[np.generic]]:
     """Return the columns of the simulated jobs that policies use."""
-    names = ["user", "account", "qos", "vc"]
+    names = [*STATE_COLUMNS]
     own = queue.jobs[names].iloc[queue.rows]
     table = own if further is None else pd.concat([own, further[names]])
     return {"submit_s": submit_s, **{name: table[name].to_numpy(dtype=object) for name in names}}

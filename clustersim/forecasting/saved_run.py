@@ -35,6 +35,7 @@ _SECTIONS = {
     "failures": "failures of nodes",
     "supply": "nodes that arrive and leave",
     "serving": "inference services",
+    "windows": "windows planned ahead",
 }
 """Sections of a scenario that a forecast ignores."""
 
@@ -268,4 +269,6 @@ def not_continued(result: Result) -> list[str]:
         if (scenario.get("scheduler") or {}).get("estimates") == "exact":
             found.append("exact estimates of run times")
         found += [name for key, name in _SECTIONS.items() if scenario.get(key)]
+    if result.windows is not None and _SECTIONS["windows"] not in found:
+        found.append(_SECTIONS["windows"])
     return found

@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
 
-__all__ = ["by_node", "in_ranges", "one_row_an_attempt", "range_texts", "read_ranges"]
+__all__ = [
+    "attempt_of_ranges",
+    "by_node",
+    "in_ranges",
+    "one_row_an_attempt",
+    "range_texts",
+    "read_ranges",
+]
 
 _RANGE = r"^(?P<first>\d+)(?:-(?P<last>\d+))?:(?P<chips>\d+)$"
 
@@ -210,3 +217,33 @@ def one_row_an_attempt(ranges: pd.DataFrame) -> pd.DataFrame:
     first = np.r_[True, ~same]
     size = np.add.reduceat(ranges["n_accelerators"].to_numpy(), np.flatnonzero(first))
     return ranges[first].assign(n_accelerators=size)
+
+
+def attempt_of_ranges(ranges: pd.DataFrame, attempts: pd.DataFrame) -> Ints | None:
+    """Return the row of the table of attempts to which each row of allocations belongs.
+
+    Both tables have the same order, and the rows of an attempt on several pools follow each other
+    and have its accelerators together.
+
+    Parameters
+    ----------
+    ranges, attempts : pandas.DataFrame
+        Tables of one result.
+
+    Returns
+    -------
+    int64 array (rows of `ranges`,) or None
+        None if the two tables do not have the same accelerators.
+
+    Examples
+    --------
+    >>> held = pd.DataFrame({"n_accelerators": [8, 16, 4]})
+    >>> attempt_of_ranges(held, pd.DataFrame({"n_accelerators": [24, 4]})).tolist()
+    [0, 0, 1]
+    """
+    until = attempts["n_accelerators"].to_numpy(dtype=np.int64).cumsum()
+    reached = ranges["n_accelerators"].to_numpy(dtype=np.int64).cumsum()
+    if not np.isin(until, reached).all() or reached[-1:].tolist() != until[-1:].tolist():
+        return None
+    found: Ints = np.searchsorted(until, reached)
+    return found

@@ -60,11 +60,13 @@ from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.simulation.window_costs import Held, windows_table
 from clustersim.simulation.windows import (
     NOTHING_PLANNED,
+    PLANNED_WINDOWS,
     Planned,
     check_windows,
     hero_jobs,
     jobs_of_windows,
     notes_on_windows,
+    plain_windows,
     with_nodes,
 )
 from clustersim.topology import Cluster, single_pool
@@ -237,6 +239,9 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
+    if not planned.is_empty:
+        names = [pool.name for pool in cluster.pools]
+        provenance[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
@@ -390,13 +395,14 @@ def _result(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
+    asked = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
     attempts = outages = serving = None
     by_policy = tables.preemptions(record.attempts, len(rows))
     if by_policy.any():
         of_all = np.zeros(len(job_rows), dtype=np.int64)
         of_all[rows] = by_policy
         job_rows["preemptions"] = of_all
-    if ran.node_events is not None or by_policy.any():
+    if ran.node_events is not None or by_policy.any() or record.attempts.has_sizes(asked):
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
     if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,19 @@ from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = [
     "NOTHING_PLANNED",
+    "PLANNED_WINDOWS",
     "Planned",
     "check_windows",
     "hero_jobs",
     "jobs_of_windows",
     "notes_on_windows",
+    "plain_windows",
+    "planned_of",
     "with_nodes",
 ]
 
+PLANNED_WINDOWS = "planned_windows"
+"""Key of the windows in the provenance of a result."""
 _MOST_NAMED = 3
 _COLUMNS = {"users": "user", "virtual_clusters": "vc", "jobs": "job_id"}
 """Column of the jobs table for each list of who may use a reservation."""
@@ -209,6 +214,26 @@ def _overlaps(windows: Sequence[PlannedWindow], cluster: Cluster) -> Iterator[st
                 )
                 return
             last[window.pool, node] = window
+
+
+def plain_windows(windows: Sequence[PlannedWindow], pools: Sequence[str]) -> list[dict[str, Any]]:
+    """Return windows as plain data, with the names of their pools; see :func:`planned_of`."""
+    return [{**asdict(each), "pool": pools[each.pool]} for each in windows]
+
+
+def planned_of(given: Mapping[str, Any], pools: Sequence[str]) -> PlannedWindow:
+    """Return a window from plain data.
+
+    Examples
+    --------
+    >>> from clustersim.engine.window_driver import PlannedWindow
+    >>> from clustersim.simulation.windows import plain_windows, planned_of
+    >>> update = PlannedWindow("update", "maintenance", 1, (0, 1), 60.0, 90.0)
+    >>> planned_of(plain_windows([update], ["a", "b"])[0], ["a", "b"]) == update
+    True
+    """
+    lists = {name: tuple(each) for name, each in given.items() if isinstance(each, list | tuple)}
+    return PlannedWindow(**{**given, **lists, "pool": pools.index(given["pool"])})
 
 
 def jobs_of_windows(

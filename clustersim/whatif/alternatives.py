@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.scheduling import find_policy, options_of
 from clustersim.units import format_percent
 from clustersim.whatif.question import Question, System
 from clustersim.workload import JobLog
@@ -69,7 +70,13 @@ def _policy(question: Question) -> Iterator[Alternative]:
     if len(set(of.values())) == 1:  # a question about policies has its alternative already
         policy = next(iter(of.values()))
         other = "fcfs" if policy == "easy" else "easy"
-        changes = {key: {"scheduler.policy": other} for key in of}
+        changes: dict[str, dict[str, Any]] = {key: {"scheduler.policy": other} for key in of}
+        known = options_of(find_policy(other))
+        for system in question.compared:
+            given = _of(system, "scheduler", "options") or {}
+            if lacking := {*given} - {*known}:
+                kept = {name: value for name, value in given.items() if name not in lacking}
+                changes[system.key]["scheduler.options"] = kept
         yield Alternative("the policy", f"{other} instead of {policy}", changes)
 
 

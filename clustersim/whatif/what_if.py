@@ -69,7 +69,8 @@ def what_if(
     changes : mapping or sequence of str
         Other changes of the scenario, such as ``{"scheduler.policy": "fcfs"}``.
     assume : mapping or sequence of str
-        Fields of the scenario on both sides, such as ``{"start": "2026-01-01"}``.
+        Fields of the scenario on both sides, such as ``{"start": "2026-01-01"}`` or, for the
+        scheduler, ``{"scheduler.placement": "spread", "scheduler.span_pools": "equal"}``.
     policy : str
         Policy on both sides.
     metric : str

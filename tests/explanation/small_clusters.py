@@ -10,6 +10,7 @@ import pandas as pd
 
 import clustersim as cs
 from clustersim.engine.node_events import NodeEvent
+from clustersim.scheduling.holding import Split
 from clustersim.simulation.result import Result
 from clustersim.topology import Cluster, Pool
 
@@ -50,11 +51,14 @@ def ran(
     events: Iterable[NodeEvent] | None = None,
     horizon_s: float | None = None,
     placement: str = "consolidate",
+    span_pools: Split | None = None,
     **options: object,
 ) -> tuple[Result, dict[str, Any]]:
     """Simulate jobs, by default on two nodes of 8; return the result and arguments for explain."""
     cluster = cluster or Cluster("small", (pool(),))
-    scheduling = cs.Scheduling(policy=policy, placement=placement, options=options)
+    scheduling = cs.Scheduling(
+        policy=policy, placement=placement, options=options, span_pools=span_pools
+    )
     result = cs.simulate(
         table, cluster, scheduling, node_events=events, horizon_s=horizon_s, check=True
     )

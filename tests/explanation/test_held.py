@@ -168,3 +168,31 @@ def test_jobs_enter_their_queues_when_the_policy_sees_them(
         for name in found.hours:
             expected = found.jobs.set_index("job_id").loc[job, f"{name}_s"]
             assert by_cause.get(name, 0.0) == pytest.approx(expected)
+
+
+def test_a_budget_that_is_spent_until_it_renews() -> None:
+    # ann has 900 accelerator-seconds in each 1,000 s: job 1 takes 800, job 2 needs 400.
+    quotas = {"budgets": {"user": {"ann": {"accelerator_hours": 0.25, "period": "1000 s"}}}}
+    table = jobs((0, 8, 100), (1, 8, 50), (2, 8, 10), (3, 8, 5), user=["ann", "ann", "bob", "ann"])
+    result, known = ran(table, "easy", quotas=quotas)
+    assert result.jobs["start_s"].tolist() == [0, 1000, 2, 12]
+    assert causes(result, known, 2) == [(1, 1000, "limit")]
+    assert cs.explain(result, job=2, **known).intervals["detail"][0] == (
+        "the budget of user ann is spent, until 16.6 min after its submission"
+    )
+    assert causes(result, known, 4) == [(3, 12, "accelerators")]
+    whole = cs.explain(result, **known)
+    assert whole.jobs["limit_s"].tolist() == [0, 999, 0, 0]
+    assert not whole.notes
+
+
+def test_a_budget_from_which_a_job_gives_back_what_it_did_not_use() -> None:
+    # Job 1 reserves 80 s and takes 10: then 720 of 800 are left, and job 2 needs 640.
+    quotas = {"budgets": {"user": {"ann": {"accelerator_hours": 800 / 3600}}}}
+    table = jobs((0, 8, 10), (1, 8, 5), (30, 8, 5), user="ann", estimate_s=[80.0, 80.0, 80.0])
+    result, known = ran(table, "easy", quotas=quotas)
+    assert causes(result, known, 2) == [(1, 10, "limit")]
+    detail = cs.explain(result, job=2, **known).intervals["detail"][0]
+    assert detail == (
+        "the budget of user ann is spent, and nothing renews it; the end of job 1 let it in"
+    )

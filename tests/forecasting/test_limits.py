@@ -161,3 +161,56 @@ def test_a_saved_run_is_continued_with_the_options_of_its_policy(tmp_path: Path)
     assert then[4] > then[5] > 60.0
     median = found.jobs.set_index("job_id")["median_s"]
     assert median["4"] > median["5"] > 0.0
+
+
+def test_limits_and_quotas_of_the_policy_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 8 of 16 accelerators are free: ann has her 8, bob may start, and eve can never have 12.
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 8, 0.0, HOUR, user="ann"),
+        waiting("2", 8, user="ann"),
+        waiting("3", 8, HOUR / 2, user="bob"),
+        waiting("4", 12, user="eve"),
+    )
+    quotas = {"limits": {"user": {"each": 8}}}
+    found = cs.forecast(
+        jobs, accelerators=16, policy="easy", options={"quotas": quotas}, replications=2
+    )
+    table = found.jobs.set_index("job_id")
+    assert table["median_s"].tolist()[:2] == [HOUR, 0.0]
+    assert table["constraint"].tolist() == ["limit", "none", "never"]
+    assert table.loc["2", "detail"] == "user ann may use 8"
+    assert table.loc["4", "detail"] == "user eve may use at most 8 accelerators at once"
+    assert any(note.startswith("limits and quotas of") for note in found.assumptions)
+
+
+def test_quotas_of_queues_and_what_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition="a"),
+        waiting("2", 8, partition="a"),
+        waiting("3", 8, partition="b"),
+    )
+    quotas = {
+        "queues": {"a": {"quotas": {"all": 8}}, "b": {"quotas": {"all": 8}}},
+        "limits": {"team": {"each": 8}},
+        "budgets": {"user": {"each": {"accelerator_hours": 1}}},
+    }
+    found = cs.forecast(
+        jobs, accelerators=24, policy="fcfs", options={"quotas": quotas}, replications=2
+    )
+    assert starts(found) == {"2": HOUR, "3": 0.0}
+    assert found.jobs["detail"].iloc[0] == "quota of its queue"
+    assert "budgets do not hold: what was spent of them is not known" in found.assumptions
+    assert "limits by team do not hold: the state has no such column" in found.assumptions
+
+
+def test_windows_of_a_saved_run_are_named() -> None:
+    jobs = pd.DataFrame(
+        {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "duration_s": [600.0, 60.0]}
+    )
+    update = {"pools": ["pool"], "at": "10 min", "duration": "10 min"}
+    run = cs.replay(jobs, policy="fcfs", accelerators=8, windows={"maintenance": [update]})
+    found = cs.forecast(run, accelerators=8, at_s=300.0, replications=2)
+    text = "the run had windows planned ahead, which the forecast does not continue"
+    assert text in found.assumptions

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import clustersim as cs
 from clustersim.calendar import DAY_S
+from clustersim.cli.main import main
+from clustersim.errors import InputError
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.whatif.alternatives import alternatives
 from clustersim.whatif.question import ask
+from clustersim.workload import JobLog
 
 
 def table(submit_s: list[float], **columns: Any) -> pd.DataFrame:
@@ -95,3 +99,28 @@ def test_jobs_that_only_the_larger_fleet_can_run_are_in_the_sentence() -> None:
     assert words in what_if_answer(found).sentence
     less = cs.what_if(jobs.assign(user=list("aabbcc")), accelerators=8, load=0.7)
     assert "can only run" not in what_if_answer(less).sentence
+
+
+def test_options_of_the_scheduler_hold_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def question_of(log: JobLog, **given: Any) -> None:
+        names = ("cluster", "accelerators", "load", "policy", "assume")
+        asked["question"] = ask(log, **{name: given[name] for name in names})
+        raise InputError("what-if", "enough")
+
+    monkeypatch.setattr("clustersim.whatif.what_if.what_if", question_of)
+    words = ["what-if", "experiments/sample_jobs.csv", "--cluster", "philly-like", "--load", "1.5"]
+    words += ["--policy", "priority", "--option", "ageing=2", "--placement", "spread"]
+    assert main([*words, "--span-pools", "equal", "--out", "never-written"]) == 2
+    for system in asked["question"].systems:
+        scheduler = system.tree["scheduler"]
+        assert (scheduler["placement"], scheduler["span_pools"]) == ("spread", "equal")
+        assert scheduler["options"] == {"ageing": 2}
+
+
+def test_the_alternative_to_a_policy_keeps_the_options_that_it_has() -> None:
+    options = {"scheduler.options": {"ageing": 2, "most_preemptions": 3}}
+    question = ask(table([0.0, 60.0]), accelerators=16, load=1.2, policy="priority", assume=options)
+    policy = next(each for each in alternatives(question) if each.key == "the policy")
+    assert policy.changes["before"] == {"scheduler.policy": "easy", "scheduler.options": {}}

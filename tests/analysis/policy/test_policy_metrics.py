@@ -21,9 +21,12 @@ from clustersim.analysis.policy.goodput_split import goodput_table, peak_flops
 from clustersim.analysis.policy.preemption import stops_table
 from clustersim.analysis.policy.shares import shares_table
 from clustersim.analysis.policy.steps import NONE, least_covering
+from clustersim.cli.texts.result_text import result_text
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.studies.execution import make_runs
+from clustersim.topology import Cluster
 from tests.analysis.small_run import small_run
+from tests.explanation.small_clusters import pool
 
 ASKED = [each.name for each in METRICS.built_in.values() if each.on_request]
 
@@ -275,3 +278,32 @@ def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
     }
     make_runs(cs.define_study(study), tmp_path / "out", workers=1)
     assert cs.load_result(tmp_path / "out").points["fragmentation_rate"].iloc[0] > 0
+
+
+def test_an_attempt_counts_on_each_of_its_pools_with_what_it_held_there() -> None:
+    # 16 of 16 on a and 8 of 16 on b, to the end of the run; no node event, nothing is preempted.
+    cluster = Cluster("two", (pool("a"), pool("b")))
+    scheduling = cs.Scheduling("first_fit", placement="consolidate", span_pools="equal")
+    result = cs.simulate(jobs([24], [0.0], [100.0]), cluster, scheduling)
+    found = goodput_table(result, cs.load_catalogue()).set_index(["kind", "name"])
+    assert found["scheduling"].to_dict() == {
+        ("all", "all"): 0.75,
+        ("pool", "a"): 1.0,
+        ("pool", "b"): 0.5,
+        ("size", "17-32"): 0.75,
+    }
+    assert result.attempts is not None
+    assert result.attempts["n_accelerators"].tolist() == [24]
+
+
+def test_a_job_that_starts_smaller_counts_with_what_it_held() -> None:
+    # Job 2 asks for 16 and starts on the 8 that job 1 leaves free.
+    table = jobs([16, 16], [0.0, 0.0], [100.0, 100.0], min_accelerators=[16, 8])
+    scheduling = cs.Scheduling("fcfs", placement="consolidate", options={"partial": True})
+    result = cs.simulate(table, Cluster("one", (pool("a", nodes=3),)), scheduling)
+    assert result.attempts is not None
+    assert result.attempts["n_accelerators"].tolist() == [16, 8]
+    held = result.allocation_ranges
+    area = ((held["end_s"] - held["start_s"]) * held["n_accelerators"]).sum()
+    assert goodput_table(result, cs.load_catalogue())["accelerator_s"][0] == area
+    assert "preempted" not in result_text(result)
