@@ -162,10 +162,11 @@ class Closures:
             which = np.maximum(np.searchsorted(each.time_s, time_s, side="right") - 1, 0)
             free = free - np.where(now, each.free[which], 0)
             whole += np.where(now, each.whole[which], 0)
-        if self._state.counts:
-            return np.maximum(free, 0)
-        chips = self._state.partitions[index].placement.chips_per_node
-        return np.clip(np.minimum(free, largest - whole * chips), 0, None)
+        if not self._state.counts:
+            chips = self._state.partitions[index].placement.chips_per_node
+            free = np.minimum(free, largest - whole * chips)
+        found: Ints = np.maximum(free, 0)
+        return found
 
 
 def closures_of(state: RunState, steps: Sequence[PartitionSteps]) -> Closures | None:

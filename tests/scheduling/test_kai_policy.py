@@ -111,6 +111,7 @@ def test_mistakes_are_named():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_rules_of_scheduling_hold():
     options = {"quotas": {"default": "all", "queues": {"all": {"quotas": {"all": 80}}}}}
     assert {f.problem for f in check_policy("kai", options=options)} == {""}
