@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from heapq import merge
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.availability.windows import planned_windows
 from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
-from clustersim.engine.budget_driver import BudgetDriver
-from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates
-from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
-from clustersim.engine.limits import Limits
-from clustersim.engine.node_driver import NodeDriver
-from clustersim.engine.node_events import NodeEvent, without_overlaps
+from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
-from clustersim.engine.window_driver import WindowDriver, maintenance_events
-from clustersim.errors import ClusterSimError, InputError, names_former_arguments
+from clustersim.errors import InputError, names_former_arguments
 from clustersim.files import validate
 from clustersim.scheduling import (
-    JobColumns,
-    NodePlacement,
     Partition,
     Placement,
     Policy,
     find_placement,
 )
 from clustersim.scheduling.holding import Split
-from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself
 from clustersim.scheduling.quotas import Quotas
-from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes, quotas_of_policy
+from clustersim.simulation.entry_limits import quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
+from clustersim.simulation.run_jobs import (
+    Ran,
+    Setting,
+    job_columns,
+    limits_of,
+    run_jobs,
+    stopped_if_stalled,
+)
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
-from clustersim.simulation.window_costs import Held, windows_table
+from clustersim.simulation.window_costs import windows_table
 from clustersim.simulation.windows import (
     NOTHING_PLANNED,
     PLANNED_WINDOWS,
     Planned,
     check_windows,
-    hero_jobs,
-    jobs_of_windows,
     notes_on_windows,
     plain_windows,
     with_nodes,
@@ -190,41 +182,15 @@ def simulate(
         runtimes = _with_checkpoints(runtimes, recovery)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
-        with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
+        with stopped_if_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(
                 cluster, make_placement, sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)
             )
         check_windows(planned, cluster, partitions, policy)
-        eligible = find_eligibility(
-            jobs,
-            cluster,
-            partitions,
-            runtimes,
-            catalogue,
-            choose=scheduling.choose,
-            wait_for_best=scheduling.wait_for_best,
-            spans=scheduling.span_pools is not None,
-            lends=[service.pool for service in services if service.lends],
-            smaller_sizes=policy.smaller_sizes,
+        eligible, depend, quotas = _eligible(
+            jobs, cluster, partitions, runtimes, catalogue, scheduling, policy, services
         )
-        eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
-        quotas = quotas_of_policy(policy)
-        if quotas is not None:
-            rows = np.flatnonzero(eligible.choice_of >= 0)
-            own = _job_columns(jobs, rows, runtimes, eligible)
-            held = _limits_of(quotas, own, partitions, policy)
-            eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
-        depend = Dependencies.of(jobs)
-        if depend is not None:
-            eligible = eligible.without(depend.never(eligible.reasons, jobs))
-        ran = _run(
-            jobs,
-            runtimes,
-            eligible,
-            depend,
-            quotas,
-            partitions,
-            policy,
+        setting = Setting(
             outages=outages,
             planned=planned,
             recovery=recovery,
@@ -235,6 +201,7 @@ def simulate(
             check=check_accelerators if check else None,
             progress=progress,
         )
+        ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
     result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
@@ -251,128 +218,45 @@ def simulate(
     return replace(result, provenance=provenance)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """The record of a run, with the rows of the simulated jobs in the jobs table."""
-
-    rows: npt.NDArray[np.intp]
-    partitions: list[Partition]
-    record: RunRecord
-    node_events: list[NodeEvent] | None
-    held: dict[int, str]
-    """What held jobs outside their queues at the end of the run."""
-    kept_free: Held | None = None
-    estimate_s: Floats | None = None
-    notes: Sequence[str] = ()
-
-
-def _run(
+def _eligible(
     jobs: pd.DataFrame,
-    runtimes: Runtimes,
-    eligible: Eligibility,
-    depend: Dependencies | None,
-    quotas: Quotas | None,
+    cluster: Cluster,
     partitions: list[Partition],
+    runtimes: Runtimes,
+    catalogue: Catalogue | None,
+    scheduling: Scheduling,
     policy: type[Policy],
-    *,
-    outages: Iterable[NodeEvent] | None,
-    planned: Planned,
-    recovery: Recovery | None,
-    horizon_s: float | None,
-    longest_call_s: float,
-    split: Split | None,
-    **options: Any,
-) -> _Ran:
-    """Simulate the jobs that can run."""
-    rows = np.flatnonzero(eligible.choice_of >= 0)
-    windows = [each for each in planned.windows if each.begin_s < each.end_s]
-    if not planned.is_empty:
-        assert outages is not None, "they come together"
-        outages = merge(outages, maintenance_events(windows))
-    if outages is not None:
-        _check_placement_tracks_nodes(partitions)
-    simulation: Simulation | None = None
-
-    def progress() -> tuple[int, float] | None:
-        return None if simulation is None else (simulation.passes, simulation.clock.now)
-
-    columns = _job_columns(jobs, rows, runtimes, eligible, split)
-    columns, entry = _entry_limits(quotas, columns, partitions, policy)
-    limits = Limits() if depend is None else depend.limits(rows)
-    if entry is not None:
-        limits = entry.limits(limits, policy.rank_held(columns, partitions))
-    gates = Gates(limits, columns) if limits.hold else None
-    choices, choice_of = eligible.choices, eligible.choice_of
-    heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
-    placements = [type(partition.placement) for partition in partitions]
-    with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
-        simulation = Simulation(
-            jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
-            _columns(runtimes.run_s, rows),
-            columns,
-            partitions,
-            policy,
-            recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
-            horizon_s=horizon_s,
-            gates=gates,
-            heroes=frozenset(heroes),
-            **options,
-        )
-        if entry is not None:
-            simulation.shared.setdefault("quotas", []).extend(entry.uses())
-            if gates is not None and entry.budgets:
-                BudgetDriver(simulation, gates)
-        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
-        if not planned.is_empty:
-            may_use, notes = jobs_of_windows(windows, jobs, rows)
-            ahead = WindowDriver(simulation, windows, may_use)
-            drained = HeroDriver(simulation, heroes) if heroes else None
-        record = simulation.run()
-    if horizon_s is None and outages is None and gates is None and not record.interrupted:
-        _check_all_started(record.partition)
-    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
-    log = None if driver is None else driver.log
-    if driver is None or planned.is_empty:
-        return _Ran(rows, partitions, record, log, held)
-    stopped = [
-        ahead.stopped[number] + driver.stopped[each.name, each.begin_s, each.pool]
-        for number, each in enumerate(windows)
-    ]
-    drained_for = {} if drained is None else drained.free
-    kept_free = Held(windows, may_use, stopped, ahead.free, drained_for)
-    return _Ran(rows, partitions, record, log, held, kept_free, runtimes.estimate_s[:, rows], notes)
-
-
-def _limits_of(
-    quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
-) -> EntryLimits:
-    """Return the limits of quotas under a policy."""
-    smaller = chooses_sizes(policy)
-    return EntryLimits.of(
-        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
+    services: Sequence[ServiceDemand],
+) -> tuple[Eligibility, Dependencies | None, Quotas | None]:
+    """Return where each job can run, the dependencies of the jobs, and the quotas."""
+    eligible = find_eligibility(
+        jobs,
+        cluster,
+        partitions,
+        runtimes,
+        catalogue,
+        choose=scheduling.choose,
+        wait_for_best=scheduling.wait_for_best,
+        spans=scheduling.span_pools is not None,
+        lends=[service.pool for service in services if service.lends],
+        smaller_sizes=policy.smaller_sizes,
     )
-
-
-def _entry_limits(
-    quotas: Quotas | None,
-    columns: JobColumns,
-    partitions: Sequence[Partition],
-    policy: type[Policy],
-) -> tuple[JobColumns, EntryLimits | None]:
-    """Return the limits of quotas, and the jobs' columns with the choices that these need."""
-    if quotas is None:
-        return columns, None
-    if columns.split is not None:
-        raise InputError(
-            "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
-        )
-    entry = _limits_of(quotas, columns, partitions, policy)
-    return replace(columns, choices=entry.choices), entry
+    eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+    quotas = quotas_of_policy(policy)
+    if quotas is not None:
+        rows = np.flatnonzero(eligible.choice_of >= 0)
+        own = job_columns(jobs, rows, runtimes, eligible)
+        held = limits_of(quotas, own, partitions, policy)
+        eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
+    depend = Dependencies.of(jobs)
+    if depend is not None:
+        eligible = eligible.without(depend.never(eligible.reasons, jobs))
+    return eligible, depend, quotas
 
 
 def _result(
     jobs: pd.DataFrame,
-    ran: _Ran,
+    ran: Ran,
     cluster: Cluster,
     eligible: Eligibility,
     demands: Sequence[ServiceDemand],
@@ -454,15 +338,6 @@ def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
-def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
-    """Raise an error if a placement does not track nodes, because node events require this."""
-    if not all(isinstance(part.placement, NodePlacement) for part in partitions):
-        raise InputError(
-            "placement",
-            "failures, supply and services need a placement that tracks nodes; use consolidate",
-        )
-
-
 def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
     """Return the facts that a run adds to the provenance of its result."""
     return {
@@ -485,49 +360,11 @@ def _without_refused(
     if policy.never_start.__func__ is Policy.never_start.__func__:  # type: ignore[attr-defined]
         return eligible
     rows = np.flatnonzero(eligible.choice_of >= 0)
-    refused = policy.never_start(_job_columns(jobs, rows, runtimes, eligible), partitions)
+    refused = policy.never_start(job_columns(jobs, rows, runtimes, eligible), partitions)
     choice_of = eligible.choice_of.copy()
     choice_of[rows[list(refused)]] = -1
     reasons = {int(rows[job]): reason for job, reason in refused.items()}
     return replace(eligible, choice_of=choice_of, reasons={**eligible.reasons, **reasons})
-
-
-def _job_columns(
-    jobs: pd.DataFrame,
-    rows: npt.NDArray[np.intp],
-    runtimes: Runtimes,
-    eligible: Eligibility,
-    split: Split | None = None,
-) -> JobColumns:
-    """Return the columns that the scheduler needs, for the jobs at `rows`."""
-    return JobColumns(
-        n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
-        estimate_s=_columns(runtimes.estimate_s, rows),
-        choices=eligible.choices,
-        choice_of=eligible.choice_of[rows].tolist(),
-        columns=_LazyColumns(jobs, rows),
-        elastic=None if runtimes.elastic is None else runtimes.elastic.of_jobs(rows),
-        split=split,
-    )
-
-
-class _LazyColumns(Mapping[str, npt.NDArray[Any]]):
-    """The columns of the jobs at `rows` as arrays, each made when it is first used."""
-
-    def __init__(self, jobs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> None:
-        self._jobs, self._rows = jobs, rows
-        self._made: dict[str, npt.NDArray[Any]] = {}
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        if name not in self._made:
-            self._made[name] = self._jobs[name].to_numpy()[self._rows]
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._jobs.columns)
-
-    def __len__(self) -> int:
-        return len(self._jobs.columns)
 
 
 @contextmanager
@@ -550,31 +387,6 @@ def _problem(
 ) -> BaseException:
     """Return an error that names the user-defined class which failed, or the error unchanged."""
     return error_in_plugin(error, (policy, placement)) or error
-
-
-def _stopped_when_stalled(
-    progress: Callable[[], object],
-    plugins: Iterable[type[Policy] | type[Placement]],
-    longest_call_s: float,
-) -> AbstractContextManager[None]:
-    """Return a context manager that stops calls of user-defined classes that take too long."""
-    if any(map(plugin_file, plugins)):
-        return stopped_when_stalled(progress, longest_call_s)
-    return nullcontext()
-
-
-def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
-    """Raise an error if a job that can run was never started."""
-    waiting = np.flatnonzero(partition < 0)
-    if len(waiting):
-        raise ClusterSimError(
-            f"{len(waiting):,} of {len(partition):,} jobs that can run were never started"
-        )
-
-
-def _columns(by_pool: Floats, rows: npt.NDArray[np.intp]) -> list[array[float]]:
-    """Copy the values of the jobs at `rows`, pool by pool, to arrays with fast access."""
-    return [array("d", column[rows].tobytes()) for column in by_pool]
 
 
 def replay(

@@ -1,0 +1,279 @@
+"""Runs the jobs of a table that can run, with everything that is planned or happens to nodes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from heapq import merge
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.array_types import Floats
+from clustersim.engine.budget_driver import BudgetDriver
+from clustersim.engine.engine import Simulation
+from clustersim.engine.gates import Gates
+from clustersim.engine.hero_driver import HeroDriver
+from clustersim.engine.limits import Limits
+from clustersim.engine.node_driver import NodeDriver
+from clustersim.engine.node_events import NodeEvent, without_overlaps
+from clustersim.engine.record import RunRecord
+from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
+from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling import JobColumns, NodePlacement, Partition, Placement, Policy
+from clustersim.scheduling.holding import Split
+from clustersim.scheduling.plugins import plugin_file
+from clustersim.scheduling.quotas import Quotas
+from clustersim.scheduling.stalls import stopped_when_stalled
+from clustersim.simulation.dependencies import Dependencies
+from clustersim.simulation.eligibility import Eligibility
+from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes
+from clustersim.simulation.runtimes import Runtimes
+from clustersim.simulation.window_costs import Held
+from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
+
+__all__ = ["Ran", "Setting", "job_columns", "limits_of", "run_jobs", "stopped_if_stalled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The record of a run, with the rows of the simulated jobs in the jobs table."""
+
+    rows: npt.NDArray[np.intp]
+    partitions: list[Partition]
+    record: RunRecord
+    node_events: list[NodeEvent] | None
+    held: dict[int, str]
+    """What held jobs outside their queues at the end of the run."""
+    kept_free: Held | None = None
+    estimate_s: Floats | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a run depends on besides its jobs, its cluster and its policy.
+
+    The attributes are those of :func:`~clustersim.simulation.simulate.simulate` and
+    :class:`~clustersim.simulation.scheduling.Scheduling`.
+    """
+
+    outages: Iterable[NodeEvent] | None
+    planned: Planned
+    recovery: Recovery | None
+    horizon_s: float | None
+    longest_call_s: float
+    split: Split | None
+    by_node: bool
+    check: Callable[[Simulation], None] | None
+    progress: Callable[[int, int], None] | None
+
+
+def run_jobs(
+    jobs: pd.DataFrame,
+    runtimes: Runtimes,
+    eligible: Eligibility,
+    depend: Dependencies | None,
+    quotas: Quotas | None,
+    partitions: list[Partition],
+    policy: type[Policy],
+    setting: Setting,
+) -> Ran:
+    """Simulate the jobs that can run."""
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    ahead = _Ahead.of(setting.planned)
+    outages, recovery, horizon_s = setting.outages, setting.recovery, setting.horizon_s
+    if not setting.planned.is_empty:
+        assert outages is not None, "they come together"
+        outages = merge(outages, maintenance_events(ahead.windows))
+    if outages is not None:
+        _check_placement_tracks_nodes(partitions)
+    simulation: Simulation | None = None
+
+    def progress() -> tuple[int, float] | None:
+        return None if simulation is None else (simulation.passes, simulation.clock.now)
+
+    columns = job_columns(jobs, rows, runtimes, eligible, setting.split)
+    columns, entry = _entry_limits(quotas, columns, partitions, policy)
+    limits = Limits() if depend is None else depend.limits(rows)
+    if entry is not None:
+        limits = entry.limits(limits, policy.rank_held(columns, partitions))
+    gates = Gates(limits, columns) if limits.hold else None
+    heroes = hero_jobs(
+        setting.planned, jobs, rows, eligible.choices, eligible.choice_of, partitions
+    )
+    placements = [type(partition.placement) for partition in partitions]
+    with stopped_if_stalled(progress, (policy, *placements), setting.longest_call_s):
+        simulation = Simulation(
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
+            _columns(runtimes.run_s, rows),
+            columns,
+            partitions,
+            policy,
+            recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
+            horizon_s=horizon_s,
+            gates=gates,
+            heroes=frozenset(heroes),
+            by_node=setting.by_node,
+            check=setting.check,
+            progress=setting.progress,
+        )
+        if entry is not None:
+            simulation.shared.setdefault("quotas", []).extend(entry.uses())
+            if gates is not None and entry.budgets:
+                BudgetDriver(simulation, gates)
+        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
+        if not setting.planned.is_empty:
+            ahead.drive(simulation, jobs, rows, heroes)
+        record = simulation.run()
+    if horizon_s is None and outages is None and gates is None and not record.interrupted:
+        _check_all_started(record.partition)
+    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
+    ran = Ran(rows, partitions, record, None if driver is None else driver.log, held)
+    if driver is None or setting.planned.is_empty:
+        return ran
+    estimate_s = runtimes.estimate_s[:, rows]
+    kept_free = ahead.kept_free(driver)
+    return replace(ran, kept_free=kept_free, estimate_s=estimate_s, notes=ahead.notes)
+
+
+class _Ahead:
+    """The windows of a run, and what keeps nodes free for them and for hero jobs."""
+
+    def __init__(self, windows: list[PlannedWindow]) -> None:
+        self.windows = windows
+        self.notes: Sequence[str] = ()
+        self._may_use: list[frozenset[int]] = []
+        self._driver: WindowDriver | None = None
+        self._drained: HeroDriver | None = None
+
+    @classmethod
+    def of(cls, planned: Planned) -> _Ahead:
+        """Return the windows that have a length."""
+        return cls([each for each in planned.windows if each.begin_s < each.end_s])
+
+    def drive(
+        self,
+        simulation: Simulation,
+        jobs: pd.DataFrame,
+        rows: npt.NDArray[np.intp],
+        heroes: Sequence[int],
+    ) -> None:
+        """Close nodes in a simulation that has not started yet."""
+        self._may_use, self.notes = jobs_of_windows(self.windows, jobs, rows)
+        self._driver = WindowDriver(simulation, self.windows, self._may_use)
+        self._drained = HeroDriver(simulation, heroes) if heroes else None
+
+    def kept_free(self, driver: NodeDriver) -> Held:
+        """Return what was kept free, and the jobs that were stopped."""
+        assert self._driver is not None, "it was driven"
+        stopped = [
+            self._driver.stopped[number] + driver.stopped[each.name, each.begin_s, each.pool]
+            for number, each in enumerate(self.windows)
+        ]
+        drained_for = {} if self._drained is None else self._drained.free
+        return Held(self.windows, self._may_use, stopped, self._driver.free, drained_for)
+
+
+def limits_of(
+    quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
+) -> EntryLimits:
+    """Return the limits of quotas under a policy."""
+    smaller = chooses_sizes(policy)
+    return EntryLimits.of(
+        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
+    )
+
+
+def _entry_limits(
+    quotas: Quotas | None,
+    columns: JobColumns,
+    partitions: Sequence[Partition],
+    policy: type[Policy],
+) -> tuple[JobColumns, EntryLimits | None]:
+    """Return the limits of quotas, and the jobs' columns with the choices that these need."""
+    if quotas is None:
+        return columns, None
+    if columns.split is not None:
+        raise InputError(
+            "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
+        )
+    entry = limits_of(quotas, columns, partitions, policy)
+    return replace(columns, choices=entry.choices), entry
+
+
+def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
+    """Raise an error if a placement does not track nodes, because node events require this."""
+    if not all(isinstance(part.placement, NodePlacement) for part in partitions):
+        raise InputError(
+            "placement",
+            "failures, supply and services need a placement that tracks nodes; use consolidate",
+        )
+
+
+def job_columns(
+    jobs: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    runtimes: Runtimes,
+    eligible: Eligibility,
+    split: Split | None = None,
+) -> JobColumns:
+    """Return the columns that the scheduler needs, for the jobs at `rows`."""
+    return JobColumns(
+        n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
+        estimate_s=_columns(runtimes.estimate_s, rows),
+        choices=eligible.choices,
+        choice_of=eligible.choice_of[rows].tolist(),
+        columns=_LazyColumns(jobs, rows),
+        elastic=None if runtimes.elastic is None else runtimes.elastic.of_jobs(rows),
+        split=split,
+    )
+
+
+class _LazyColumns(Mapping[str, npt.NDArray[Any]]):
+    """The columns of the jobs at `rows` as arrays, each made when it is first used."""
+
+    def __init__(self, jobs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> None:
+        self._jobs, self._rows = jobs, rows
+        self._made: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._made:
+            self._made[name] = self._jobs[name].to_numpy()[self._rows]
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs.columns)
+
+    def __len__(self) -> int:
+        return len(self._jobs.columns)
+
+
+def stopped_if_stalled(
+    progress: Callable[[], object],
+    plugins: Iterable[type[Policy] | type[Placement]],
+    longest_call_s: float,
+) -> AbstractContextManager[None]:
+    """Return a context manager that stops calls of user-defined classes that take too long."""
+    if any(map(plugin_file, plugins)):
+        return stopped_when_stalled(progress, longest_call_s)
+    return nullcontext()
+
+
+def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
+    """Raise an error if a job that can run was never started."""
+    waiting = np.flatnonzero(partition < 0)
+    if len(waiting):
+        raise ClusterSimError(
+            f"{len(waiting):,} of {len(partition):,} jobs that can run were never started"
+        )
+
+
+def _columns(by_pool: Floats, rows: npt.NDArray[np.intp]) -> list[array[float]]:
+    """Copy the values of the jobs at `rows`, pool by pool, to arrays with fast access."""
+    return [array("d", column[rows].tobytes()) for column in by_pool]
