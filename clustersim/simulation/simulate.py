@@ -49,7 +49,7 @@ from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes, quotas_of_policy
+from clustersim.simulation.entry_limits import EntryLimits, least_sizes, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
@@ -339,10 +339,8 @@ def _limits_of(
     quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
 ) -> EntryLimits:
     """Return the limits of quotas under a policy."""
-    smaller = chooses_sizes(policy)
-    return EntryLimits.of(
-        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
-    )
+    least = least_sizes(policy, columns, partitions)
+    return EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas, least=least)
 
 
 def _entry_limits(
