@@ -18,6 +18,7 @@ from clustersim.engine.budgets import Budget
 from clustersim.engine.limits import Charge, Count, Limits, Way
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling import JobColumns, Partition, Policy, QuotaUse
+from clustersim.scheduling.elastic import usual_sizes
 from clustersim.scheduling.kueue import QuotaTree
 from clustersim.scheduling.limits_file import EACH, budget_of, limit_of
 from clustersim.scheduling.policies.elastic_rounds import ElasticRounds
@@ -27,7 +28,7 @@ from clustersim.scheduling.quota_use import tree_uses
 from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas, read_quotas
 from clustersim.units import counted, format_number
 
-__all__ = ["EntryLimits", "chooses_sizes", "quotas_of_policy"]
+__all__ = ["EntryLimits", "least_sizes", "quotas_of_policy"]
 
 _HOUR_S = 3600.0
 
@@ -44,16 +45,42 @@ def quotas_of_policy(policy: type[Policy]) -> Quotas | None:
     return None if policy.quotas is None else read_quotas(policy.quotas)
 
 
-def chooses_sizes(policy: type[Policy]) -> bool:
-    """Return whether a policy may start a job with fewer accelerators than it asks for.
+def least_sizes(
+    policy: type[Policy], jobs: JobColumns, partitions: Sequence[Partition]
+) -> list[int] | None:
+    """Return the fewest accelerators with which a policy can start each job on all its partitions.
+
+    None if it starts all jobs with as many as they ask for.
 
     Examples
     --------
-    >>> from clustersim.scheduling import find_policy
-    >>> chooses_sizes(find_policy("fcfs")), chooses_sizes(find_policy("sia"))
-    (False, True)
+    A job of 12 accelerators that can have 3 starts with a power of two, 4, under `sia`.
+
+    >>> import numpy as np
+    >>> from clustersim.scheduling import Pooled, find_policy
+    >>> from clustersim.scheduling.elastic import Amdahl, Elastic
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> one = np.array([12]), np.array([3]), np.array([12]), np.array([0])
+    >>> jobs = JobColumns([12], [[60.0]], [(0,)], [0], elastic=Elastic(*one, [[Amdahl()]]))
+    >>> [least_sizes(find_policy(name), jobs, [h200]) for name in ("sia", "fcfs")]
+    [[4], None]
     """
-    return issubclass(policy, ElasticRounds) or bool(getattr(policy, "partial", False))
+    rounds, elastic = issubclass(policy, ElasticRounds), jobs.elastic
+    if elastic is None or not (rounds or getattr(policy, "partial", False)):
+        return None
+    sizes = [usual_sizes(p.placement.chips_per_node, p.placement.capacity) for p in partitions]
+
+    def least(job: int, index: int) -> int:
+        """Return the fewest of a partition, 0 for none."""
+        low, high = elastic.range(job)
+        tried = [n for n in sizes[index] if low <= n <= high] if rounds else range(low, high + 1)
+        pool = partitions[index].pool
+        return next((n for n in tried if elastic.pace(job, pool, n) > 0.0), 0)
+
+    return [
+        max(least(job, index) for index in jobs.choices[choice]) or jobs.n_accelerators[job]
+        for job, choice in enumerate(jobs.choice_of)
+    ]
 
 
 @dataclass(slots=True)
@@ -93,7 +120,7 @@ class EntryLimits:
         partitions: Sequence[Partition],
         *,
         divides: bool,
-        smaller: bool = False,
+        least: Sequence[int] | None = None,
     ) -> EntryLimits:
         """Return the limits of some jobs.
 
@@ -104,9 +131,9 @@ class EntryLimits:
         partitions : sequence of Partition
         divides : bool
             Whether the policy itself divides the cluster among the queues.
-        smaller : bool
-            Whether the policy may start jobs with fewer accelerators than they ask for. They then
-            enter with the fewest that they can have.
+        least : sequence of int, optional
+            The accelerators with which each job enters, if the policy starts jobs with fewer than
+            they ask for.
 
         Raises
         ------
@@ -115,7 +142,7 @@ class EntryLimits:
         """
         found = cls(choices=list(jobs.choices))
         _check_pools(quotas, partitions)
-        found._add_ways(quotas, jobs, partitions, divides=divides, smaller=smaller)
+        found._add_ways(quotas, jobs, partitions, divides=divides, least=least)
         found._add_budgets(quotas, jobs, partitions)
         return found
 
@@ -142,22 +169,20 @@ class EntryLimits:
         partitions: Sequence[Partition],
         *,
         divides: bool,
-        smaller: bool,
+        least: Sequence[int] | None,
     ) -> None:
         pools = [pool_of(partition) for partition in partitions]
         counts = _Counts(quotas, jobs)
         queues = None
         if quotas.queues and not divides:
-            queues = _Queues(quotas, jobs, partitions, smaller=smaller)
+            queues = _Queues(quotas, jobs, partitions, smaller=least is not None)
             self._uses.append(queues.uses)
             if quotas.strict:
                 names = (queues.jobs.name_of(job) for job in range(len(jobs.n_accelerators)))
                 self.line = {job: name for job, name in enumerate(names) if name in quotas.strict}
         if counts.columns or queues is not None:
             self._uses.append(counts.uses)
-            elastic = jobs.elastic if smaller else None
-            for job, asked in enumerate(jobs.n_accelerators):
-                n = asked if elastic is None else elastic.range(job)[0]
+            for job, n in enumerate(jobs.n_accelerators if least is None else least):
                 self._add_way(job, n, jobs.choice_of[job], pools, counts, queues)
 
     def _add_way(

@@ -32,7 +32,7 @@ from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility
-from clustersim.simulation.entry_limits import EntryLimits, chooses_sizes
+from clustersim.simulation.entry_limits import EntryLimits, least_sizes
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.simulation.window_costs import Held
 from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
@@ -184,10 +184,8 @@ def limits_of(
     quotas: Quotas, columns: JobColumns, partitions: Sequence[Partition], policy: type[Policy]
 ) -> EntryLimits:
     """Return the limits of quotas under a policy."""
-    smaller = chooses_sizes(policy)
-    return EntryLimits.of(
-        quotas, columns, partitions, divides=policy.divides_quotas, smaller=smaller
-    )
+    least = least_sizes(policy, columns, partitions)
+    return EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas, least=least)
 
 
 def _entry_limits(

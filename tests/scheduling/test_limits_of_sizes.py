@@ -65,6 +65,15 @@ def test_several_jobs_share_a_limit_when_they_grow():
         assert of_a.loc[(of_a["start_s"] <= t) & (t < of_a["end_s"]), "n_accelerators"].sum() <= 12
 
 
+def test_jobs_enter_with_a_size_that_the_policy_gives_them():
+    """Three jobs of at least 3 would fit a limit of 9, but sizes are powers of two: 4 and 4."""
+    rows: list[Row] = [("a", 0, 12, 100)] * 3
+    result = run_jobs("sia", {"limits": {"queue": {"a": 9}}}, rows, columns=ranges(3, 12, 3))
+    assert result.jobs["start_s"].tolist()[:2] == [0, 0]
+    assert result.jobs["outcome"].eq("finished").all()
+    assert peak(result) == 8
+
+
 @pytest.mark.parametrize("policy", ["fcfs", "first_fit"])
 def test_a_job_that_fits_its_limit_at_a_smaller_size_is_not_held(policy):
     """16 of 24 are used by the first job; the second starts with the other 8."""
@@ -92,8 +101,8 @@ def test_a_job_larger_than_its_limit_starts_smaller():
             "fcfs", quotas, [("a", 0, 12, 500)], columns=ranges(4, 12, 1), partial=True
         )
         assert result.jobs["finish_s"].tolist() == [750]
-        plain = run_jobs("fcfs", quotas, [("a", 0, 12, 500)], columns=ranges(4, 12, 1))
-        assert plain.jobs["outcome"].tolist() == ["never runnable"]
+    plain = run_jobs("fcfs", LIMIT, [("a", 0, 12, 500)], columns=ranges(4, 12, 1))
+    assert plain.jobs["outcome"].tolist() == ["never runnable"]
 
 
 class Grows(Policy):

@@ -281,5 +281,7 @@ def _speedups(configurations: Configurations) -> Floats:
 
 def _as_columns(found: Choice, columns: Ints) -> Choice:
     """Replace rows of the options by configurations."""
+    if not len(columns):  # no job can have any
+        return found
     option = np.where(found.option >= 0, columns[np.maximum(found.option, 0)], -1)
     return Choice(option, found.value, found.bound)
