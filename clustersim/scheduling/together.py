@@ -9,8 +9,9 @@ import numpy as np
 from clustersim.array_types import Ints
 from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.together_on_nodes import Place, chosen_on_nodes, placed_after
 
-__all__ = ["those_that_fit"]
+__all__ = ["places_that_fit", "those_that_fit"]
 
 
 def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) -> list[int]:
@@ -27,6 +28,47 @@ def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) 
     >>> those_that_fit(queue, [1, 0]), those_that_fit(queue, [0, 1])
     ([1], [0])
     """
+    chosen = places_that_fit(queue, order, strict=strict)
+    return [job for job, place in chosen.items() if place is None or job not in queue.running]
+
+
+def places_that_fit(
+    queue: Queue, order: Iterable[int], *, strict: bool = False
+) -> dict[int, Place | None]:
+    """Return the jobs of an order that could run together, and where they start.
+
+    Accelerators are counted first. If placements track nodes, and a job that waits has no place on
+    them, the jobs are chosen anew on nodes.
+
+    Returns
+    -------
+    dict of int to Place or None
+        None for jobs that go on where they are or were suspended, for all jobs if the placement
+        only counts accelerators, and if jobs span pools. A running job with a place moves.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
+    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+    >>> places_that_fit(queue, [0, 1])[0].nodes
+    ((0, 8),)
+    """
+    jobs = [int(job) for job in order]
+    chosen = _chosen_by_count(queue, jobs, strict=strict)
+    placements = [queue.partitions[index].placement for index in queue.members]
+    by_node = all(isinstance(placement, NodePlacement) for placement in placements)
+    if not by_node or queue.jobs.split is not None:
+        return dict.fromkeys(chosen)
+    if all(job in queue.running for job in chosen):
+        return dict.fromkeys(chosen)
+    places = placed_after(queue, chosen, stay={*chosen, *queue.protected()})
+    return chosen_on_nodes(queue, jobs, strict=strict) if places is None else places
+
+
+def _chosen_by_count(queue: Queue, order: Iterable[int], *, strict: bool) -> list[int]:
+    """Return the jobs that could run together as far as numbers of accelerators go."""
     sizes, running = queue.jobs.n_accelerators, queue.running
     kept = set(queue.protected())
     unused = {index: queue.partitions[index].placement.free for index in queue.members}
@@ -37,7 +79,7 @@ def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) 
                 left[index] += n
     rooms = _OwnRooms(queue, kept) if queue.own_nodes else None
     chosen = []
-    for job in map(int, order):
+    for job in order:
         if job in kept:
             chosen.append(job)
             continue

@@ -329,7 +329,10 @@ class View:
         still has enough; a running job only from the one on which it runs. The accelerators of jobs
         that are leaving count as free, so some of the chosen jobs may not fit before these have
         left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
-        nobody before it keeps its own nodes; otherwise the placement on nodes is ignored.
+        nobody before it keeps its own nodes. If the placement tracks nodes, and a chosen job would
+        have none, all are chosen on nodes: a job takes idle ones, or those of running jobs after
+        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, only
+        accelerators are counted.
 
         Parameters
         ----------

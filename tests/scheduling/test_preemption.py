@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import nodes as one_pool
 from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
@@ -447,3 +448,27 @@ def test_a_suspended_job_leaves_room_that_it_cannot_use() -> None:
 
     assert spans(run(Watched, jobs, pools=two))[0] == [(0, 10), (110, 200)]
     assert seen == [[1, 2]]
+
+
+def on_two_nodes(policy: str, *rows: tuple[float, int, float]) -> pd.DataFrame:
+    names = ["submit_s", "n_accelerators", "duration_s"]
+    table = pd.DataFrame(list(rows), columns=names).assign(job_id=range(len(rows)))
+    scheduling = Scheduling(policy, "consolidate")
+    return simulate(table, one_pool(2, 8), scheduling, check=True).jobs
+
+
+@pytest.mark.parametrize("policy", ["srtf", "srsf"])
+def test_no_job_leaves_for_one_that_would_not_fit_on_nodes_then(policy: str) -> None:
+    # Without the third job, two accelerators are free on each node, too few for the fourth job.
+    table = on_two_nodes(policy, (0, 6, 50), (0, 6, 50), (0, 2, 1000), (1, 4, 100))
+    assert table["start_s"].tolist() == [0, 0, 0, 50]
+    assert "preemptions" not in table or table["preemptions"].sum() == 0
+
+
+@pytest.mark.parametrize("policy", ["srtf", "srsf"])
+def test_the_last_job_leaves_the_nodes_of_one_that_would_otherwise_be_apart(policy: str) -> None:
+    # At 200 s a job of 4 runs on each node. The one with most left goes to the other node.
+    table = on_two_nodes(policy, (0, 4, 100), (0, 4, 1000), (0, 4, 2000), (200, 8, 50))
+    assert table["start_s"].tolist() == [0, 0, 0, 200]
+    assert table["preemptions"].tolist() == [0, 0, 1, 0]
+    assert table["finish_s"].tolist() == [100, 1000, 2000, 250]

@@ -71,7 +71,7 @@ class Las(Preemptive):
         levels = self._fallen(levels, view)
         leaving = self.queue.leaving
         order = [job for level in levels for job in level if job not in leaving]
-        yield from self.run_these(view.those_that_fit(order), view)
+        yield from self.run_in_order(order, view)
         self._levels = [sorted(level, key=lambda job: job not in running) for level in levels]
         soonest_s = min(self._times_to_fall(view), default=math.inf)
         if soonest_s < math.inf:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from clustersim.scheduling.decisions import Decision, How, Preempt, Start
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.together import places_that_fit
 from clustersim.scheduling.view import View
 
 __all__ = ["Preempting", "Preemptive", "cost_of"]
@@ -78,15 +79,20 @@ class Preemptive(Preempting):
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""
 
-    def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
-        """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.
+    def run_in_order(self, order: Iterable[int], view: View) -> Iterator[Decision]:
+        """Run the jobs of an order that fit together, each in turn, and preempt the others.
 
-        A chosen job that the placement cannot place waits.
+        A chosen job waits as long as its accelerators are those of jobs that leave.
         """
-        kept = set(chosen)
+        chosen = places_that_fit(self.queue, order)
         for job in view.running.tolist():
-            if job not in kept:
+            if job not in chosen or chosen[job] is not None:
                 yield Preempt(job, self.preempt_by, self.cost_of(job))
-        for job in chosen:
-            if job in self.waiting and view.fits(job):
-                yield Start(job)
+        for job, place in chosen.items():
+            if job not in self.waiting:
+                continue
+            if place is None:
+                if view.fits(job):
+                    yield Start(job)
+            elif place.partition.placement.has_free(place.nodes, self.n_accelerators(job)):
+                yield Start(job, place.partition.name, place.nodes)

@@ -61,7 +61,7 @@ class Srtf(Preemptive):
             left = left * view.n_accelerators(order)
         order = order[np.argsort(left, kind="stable")]
         self._order = [*order.tolist(), *leaving]
-        yield from self.run_these(view.those_that_fit(order.tolist()), view)
+        yield from self.run_in_order(order.tolist(), view)
 
     def _left_s(self, jobs: Ints, view: View) -> Floats:
         """Return what is left of jobs on their preferred pools, seconds.

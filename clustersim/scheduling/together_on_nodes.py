@@ -1,0 +1,290 @@
+"""Which jobs could run together on the nodes of their partitions, and on which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.array_types import Bools, Ints
+from clustersim.scheduling.partition import Partition
+from clustersim.scheduling.placements import NodePlacement, Nodes
+from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.windows import only_in
+
+__all__ = ["Place", "chosen_on_nodes", "placed_after"]
+
+
+class Place(NamedTuple):
+    """Where a waiting job is to start."""
+
+    partition: Partition
+    nodes: Nodes
+
+
+def placed_after(
+    queue: Queue, chosen: Sequence[int], stay: Iterable[int]
+) -> dict[int, Place | None] | None:
+    """Return where chosen jobs start once all jobs but those that stay have left; None if nowhere.
+
+    Parameters
+    ----------
+    queue : Queue
+    chosen : sequence of int
+        Waiting and running jobs; a waiting job is placed after those before it.
+    stay : iterable of int
+        Running jobs that stay.
+
+    Returns
+    -------
+    dict of int to Place, or None
+        The chosen jobs in their order; those that run, or have nodes of their own, without a place.
+        None if there is no place for one of them.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([8, 12], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+    >>> placed_after(queue, [0], stay=[])[0].nodes, placed_after(queue, [0, 1], stay=[])
+    (((0, 8),), None)
+    """
+    free = _Free(queue)
+    kept = set(stay)
+    for job in queue.running:
+        if job not in kept:
+            free.add(job)
+    places: dict[int, Place | None] = {}
+    for job in chosen:
+        places[job] = None
+        if job not in queue.running and job not in queue.own_nodes:
+            place = next(free.places(job), None)
+            if place is None:
+                return None
+            places[job] = place
+    return places
+
+
+def chosen_on_nodes(
+    queue: Queue, order: Sequence[int], *, strict: bool = False
+) -> dict[int, Place | None]:
+    """Return the jobs of an order that could run together on nodes, and where they start.
+
+    Each job in turn gets nodes that nobody uses, if it fits there, or else those of running jobs
+    after it in the order, as far as possible of the last ones. A running job keeps its nodes if no
+    job before it takes them, and has a place for another start if it fits elsewhere.
+    Protected jobs keep theirs in any case.
+
+    Parameters
+    ----------
+    queue : Queue
+        Whose placements track nodes.
+    order : sequence of int
+        Waiting and running jobs.
+    strict : bool
+        Whether to end at the first job that does not fit, instead of skipping it.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([8, 6, 6], [[60.0] * 3], choices=[(0,)], choice_of=[0, 0, 0])
+    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False, tracks_running=True)
+    >>> for job in (1, 2):
+    ...     h200.nodes_of[job] = h200.placement.take(6)
+    ...     queue.start_taken(job, h200, h200.nodes_of[job])  # doctest: +ELLIPSIS
+    1 Partition(...
+    2 Partition(...
+    >>> chosen = chosen_on_nodes(queue, [0, 1, 2])
+    >>> list(chosen), chosen[0].nodes
+    ([0, 1], ((1, 8),))
+    """
+    plan = _Plan(queue, order)
+    chosen: dict[int, Place | None] = {}
+    for job in order:
+        if job in plan.kept or plan.keep(job):
+            chosen[job] = None
+        elif (place := plan.place(job)) is not None:
+            chosen[job] = place
+        elif strict:
+            break
+    return chosen
+
+
+class _Free:
+    """Free accelerators of each node, by partition, from now on changed by hand."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.by_node: dict[int, Ints] = {}
+        self._too_small: set[tuple[int, int]] = set()
+        for index in queue.members:
+            placement = queue.partitions[index].placement
+            assert isinstance(placement, NodePlacement), "it was checked"
+            self.by_node[index] = np.array(placement.free_by_node(), dtype=np.int64)
+
+    def add(self, job: int, sign: int = 1) -> None:
+        """Add the accelerators of a running job."""
+        for index, nodes, chips in held_by(self._queue, job):
+            self.by_node[index][nodes] += sign * chips
+
+    def has(self, job: int) -> bool:
+        """Return whether the accelerators of a running job are free."""
+        held = held_by(self._queue, job)
+        return all((self.by_node[at][nodes] >= chips).all() for at, nodes, chips in held)
+
+    def places(self, job: int) -> Iterator[Place]:
+        """Yield the place of a waiting job on each partition where it has one, and take it."""
+        n = self._queue.jobs.n_accelerators[job]
+        for index in self._queue.choices(job):
+            partition = self._queue.partitions[index]
+            open_nodes = self._queue.open_nodes(job, partition)
+            key = index, n
+            if key in self._too_small:
+                continue
+            nodes = self.choose(n, partition, self.by_node[index], open_nodes)
+            if nodes is not None:
+                self.take(index, nodes)
+                yield Place(partition, nodes)
+            elif open_nodes is None:
+                self._too_small.add(key)  # what is free only becomes less
+
+    @staticmethod
+    def choose(n: int, partition: Partition, free: Ints, open_nodes: Bools | None) -> Nodes | None:
+        placement = partition.placement
+        assert isinstance(placement, NodePlacement), "it was checked"
+        usable = only_in(free, open_nodes)
+        return None if n > usable.sum() else placement.choose_in(n, usable)
+
+    def take(self, index: int, nodes: Nodes) -> None:
+        """Take accelerators, as far as they are free."""
+        at, chips = as_arrays(nodes)
+        free = self.by_node[index]
+        free[at] = np.maximum(free[at] - chips, 0)
+
+
+class _Plan:
+    """What is left for the next job of an order, and of whom."""
+
+    def __init__(self, queue: Queue, order: Sequence[int]) -> None:
+        self._queue = queue
+        self.kept = set(queue.protected())
+        self._idle, self._left = _Free(queue), _Free(queue)
+        rank = {job: at for at, job in enumerate(order)}
+        self._undecided: dict[int, None] = {}
+        for job in sorted(queue.running, key=lambda job: rank.get(job, len(order))):
+            if job not in self.kept:
+                self._left.add(job)
+                if job in rank:
+                    self._undecided[job] = None
+        self._too_large: set[tuple[int, int]] = set()
+
+    def keep(self, job: int) -> bool:
+        """Keep a running job where it is, or a suspended one, if its nodes are left."""
+        queue = self._queue
+        if job in queue.own_nodes:
+            partition, nodes = queue.own_nodes[job]
+            at, chips = as_arrays(nodes)
+            if not (self._left.by_node[partition.index][at] >= chips).all():
+                return False
+            self._left.take(partition.index, nodes)
+            self._idle.take(partition.index, nodes)
+            return True
+        if job not in queue.running:
+            return False
+        self._undecided.pop(job, None)
+        if not self._left.has(job):
+            return False
+        self._left.add(job, -1)
+        return True
+
+    def place(self, job: int) -> Place | None:
+        """Return the place of a job that starts, and take it."""
+        if job in self._queue.own_nodes or job in self._queue.holdings:
+            return None
+        for place in self._idle.places(job):
+            self._left.take(place.partition.index, place.nodes)
+            return place
+        for index in self._queue.choices(job):
+            found = self._place_of_others(job, self._queue.partitions[index])
+            if found is not None:
+                self._left.take(index, found.nodes)
+                self._idle.take(index, found.nodes)
+                gone = [other for other in self._undecided if not self._left.has(other)]
+                for other in gone:
+                    del self._undecided[other]
+                return found
+        return None
+
+    def _place_of_others(self, job: int, partition: Partition) -> Place | None:
+        """Return a place that is in the way of as few of the first running jobs as possible."""
+        queue, index = self._queue, partition.index
+        n, open_nodes = queue.jobs.n_accelerators[job], queue.open_nodes(job, partition)
+        left = self._left.by_node[index]
+        if (index, n) in self._too_large:
+            return None
+        nodes = _Free.choose(n, partition, left, open_nodes)
+        if nodes is None:
+            if open_nodes is None:
+                self._too_large.add((index, n))
+            return None
+        holders = [
+            (at, chips)
+            for other in self._undecided
+            for i, at, chips in held_by(queue, other)
+            if i == index
+        ]
+        low, high = 0, len(holders)  # it fits if the first `low` stay, and not if `high` + 1 do
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = _Free.choose(n, partition, _without(left, holders[:middle]), open_nodes)
+            if found is None:
+                high = middle - 1
+            else:
+                low, nodes = middle, found
+        return Place(partition, nodes)
+
+
+def _without(free: Ints, holders: Sequence[tuple[Ints, Ints]]) -> Ints:
+    left = free.copy()
+    for nodes, chips in holders:
+        left[nodes] -= chips
+    return np.maximum(left, 0)
+
+
+def held_by(queue: Queue, job: int) -> list[tuple[int, Ints, Ints]]:
+    """Return the nodes of a running job and its accelerators on each, by partition.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([12], [[60.0]], choices=[(0,)], choice_of=[0])
+    >>> queue = Queue([h200], [0], jobs, lambda *job: None, looks_ahead=False, tracks_running=True)
+    >>> h200.nodes_of[0] = h200.placement.take(12)
+    >>> queue.start_taken(0, h200, h200.nodes_of[0])
+    >>> held_by(queue, 0)
+    [(0, array([0, 1]), array([8, 4]))]
+    """
+    holding = queue.holdings.get(job) if queue.holdings else None
+    if holding is None:
+        partitions: Mapping[int, Partition] = {0: queue.running[job].partition}
+    else:
+        partitions = {part.partition.index: part.partition for part in holding.parts}
+    return [
+        (each.index, *each.node_arrays(job)) for each in partitions.values() if job in each.nodes_of
+    ]
+
+
+def as_arrays(nodes: Nodes) -> tuple[Ints, Ints]:
+    """Return the nodes of a gang, and its accelerators on each.
+
+    Examples
+    --------
+    >>> as_arrays([(0, 8), (3, 4)])
+    (array([0, 3]), array([8, 4]))
+    """
+    own, chips = zip(*nodes, strict=True)
+    return np.array(own), np.array(chips)
