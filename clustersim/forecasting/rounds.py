@@ -53,6 +53,6 @@ def check_rounds(case: Case, replications: int, seed: int) -> None:
         f"policy {case.policy.__name__} solves a program every "
         f"{format_duration(case.policy.round)}: {replications:,} replications of about "
         f"{format_duration(time_s)} are {each * replications:,} rounds, more than "
-        f"{_MOST_ROUNDS:,}; give {few}longer rounds (--option round={longer_s:.0f}), shorter limits "
-        "(--default-limit) or another policy (--policy)",
+        f"{_MOST_ROUNDS:,}; give {few}longer rounds (--option round={longer_s:.0f}), shorter "
+        "limits (--default-limit) or another policy (--policy)",
     )

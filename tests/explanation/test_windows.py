@@ -37,7 +37,9 @@ def test_maintenance_ahead_keeps_a_job_from_starting(tmp_path: Path) -> None:
     # Without the window, it would have started at once.
     assert found.without["start_s"].tolist()[0] == 1
     result.save(tmp_path / "run")
-    assert causes(Result.load(tmp_path / "run"), known, 2) == expected
+    loaded = Result.load(tmp_path / "run")
+    assert loaded.provenance == result.provenance
+    assert causes(loaded, known, 2) == expected
 
 
 def test_a_window_closes_only_its_own_nodes_and_only_to_jobs_that_reach_it() -> None:
