@@ -165,7 +165,7 @@ class Closures:
         if self._state.counts:
             return np.maximum(free, 0)
         chips = self._state.partitions[index].placement.chips_per_node
-        return np.clip(np.minimum(free, largest - whole * chips), 0, None)
+        return np.maximum(np.minimum(free, largest - whole * chips), 0)
 
 
 def closures_of(state: RunState, steps: Sequence[PartitionSteps]) -> Closures | None:
