@@ -165,7 +165,8 @@ class Closures:
         if self._state.counts:
             return np.maximum(free, 0)
         chips = self._state.partitions[index].placement.chips_per_node
-        return np.maximum(np.minimum(free, largest - whole * chips), 0)
+        room: Ints = np.maximum(np.minimum(free, largest - whole * chips), 0)
+        return room
 
 
 def closures_of(state: RunState, steps: Sequence[PartitionSteps]) -> Closures | None:

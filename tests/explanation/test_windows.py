@@ -82,3 +82,16 @@ def test_windows_on_one_of_two_pools() -> None:
     result, known = ran(table, "easy", cluster=TWO, events=planned(update), span_pools="equal")
     expected = [(1, 20, "accelerators"), (20, 30, "window"), (30, 60, "out_of_service")]
     assert causes(result, known, 2) == expected
+
+
+def test_a_replay_of_accelerators_without_a_topology() -> None:
+    update = {"pools": ["pool"], "at": "30 s", "duration": "60 s"}
+    given = {"accelerators": 8, "policy": "easy"}
+    run = cs.replay(
+        jobs((0, 4, 20), (1, 2, 50)),
+        policy="easy",
+        accelerators=8,
+        windows={"maintenance": [update]},
+        provenance={"replay": given},
+    )
+    assert causes(run, {}, 2) == [(1, 30, "window"), (30, 90, "out_of_service")]
