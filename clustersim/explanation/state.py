@@ -40,7 +40,7 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import Speeds
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of
+from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of, with_nodes
 from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
 
 __all__ = ["RunState", "open_state"]
@@ -239,7 +239,10 @@ def _settings(
         )
     if cluster is None:
         cluster = _cluster_of_replay(replayed)
-    default = "consolidate" if replayed.get("cluster") else "pooled"
+    has_nodes = bool(replayed.get("cluster"))
+    if result.windows is not None and not has_nodes:  # as `replay` does for windows
+        cluster, has_nodes = with_nodes(cluster), True
+    default = "consolidate" if has_nodes else "pooled"
     scheduling = Scheduling(
         policy=str(replayed.get("policy", "")),
         placement=str(replayed.get("placement") or default),

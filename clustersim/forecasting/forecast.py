@@ -22,6 +22,7 @@ from clustersim.forecasting.priorities import Priorities, priorities_of
 from clustersim.forecasting.quotas import quotas_that_hold
 from clustersim.forecasting.replicate import Replications, replicate
 from clustersim.forecasting.result import Forecast
+from clustersim.forecasting.rounds import check_rounds
 from clustersim.forecasting.run_times import (
     RunTimes,
     assumed_run_times,
@@ -190,6 +191,7 @@ def forecast(
         span_pools=span_pools,
         quotas=quotas,
     )
+    check_rounds(case, replications, seed)
     case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)

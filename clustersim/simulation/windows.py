@@ -218,7 +218,23 @@ def _overlaps(windows: Sequence[PlannedWindow], cluster: Cluster) -> Iterator[st
 
 def plain_windows(windows: Sequence[PlannedWindow], pools: Sequence[str]) -> list[dict[str, Any]]:
     """Return windows as plain data, with the names of their pools; see :func:`planned_of`."""
-    return [{**asdict(each), "pool": pools[each.pool]} for each in windows]
+    found = []
+    for each in windows:
+        plain = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(each).items()
+        }
+        found.append({**plain, "pool": pools[each.pool], "nodes": _ranges(each.nodes)})
+    return found
+
+
+def _ranges(nodes: Sequence[int]) -> list[list[int]]:
+    """Return the first and the last node of each stretch of nodes."""
+    own = np.asarray(nodes, dtype=np.int64)
+    begins = np.flatnonzero(np.diff(own, prepend=-2) != 1)
+    ends = np.r_[begins[1:], len(own)] - 1
+    pairs = zip(own[begins].tolist(), own[ends].tolist(), strict=True)
+    return [[first, last] for first, last in pairs]
 
 
 def planned_of(given: Mapping[str, Any], pools: Sequence[str]) -> PlannedWindow:
@@ -228,11 +244,15 @@ def planned_of(given: Mapping[str, Any], pools: Sequence[str]) -> PlannedWindow:
     --------
     >>> from clustersim.engine.window_driver import PlannedWindow
     >>> from clustersim.simulation.windows import plain_windows, planned_of
-    >>> update = PlannedWindow("update", "maintenance", 1, (0, 1), 60.0, 90.0)
+    >>> update = PlannedWindow("update", "maintenance", 1, (0, 1, 5), 60.0, 90.0)
     >>> planned_of(plain_windows([update], ["a", "b"])[0], ["a", "b"]) == update
     True
     """
-    lists = {name: tuple(each) for name, each in given.items() if isinstance(each, list | tuple)}
+    lists: dict[str, Any] = {
+        name: tuple(given[name]) for name in ("users", "virtual_clusters", "jobs")
+    }
+    stretches = (range(first, last + 1) for first, last in given["nodes"])
+    lists["nodes"] = tuple(node for stretch in stretches for node in stretch)
     return PlannedWindow(**{**given, **lists, "pool": pools.index(given["pool"])})
 
 

@@ -12,6 +12,7 @@ import clustersim as cs
 from clustersim.engine.node_events import NodeEvent
 from clustersim.scheduling.holding import Split
 from clustersim.simulation.result import Result
+from clustersim.simulation.simulate import NodeEvents
 from clustersim.topology import Cluster, Pool
 
 INF = float("inf")
@@ -48,7 +49,7 @@ def ran(
     policy: Any = "fcfs",
     *,
     cluster: Cluster | None = None,
-    events: Iterable[NodeEvent] | None = None,
+    events: NodeEvents | Iterable[NodeEvent] | None = None,
     horizon_s: float | None = None,
     placement: str = "consolidate",
     span_pools: Split | None = None,

@@ -37,7 +37,9 @@ def test_maintenance_ahead_keeps_a_job_from_starting(tmp_path: Path) -> None:
     # Without the window, it would have started at once.
     assert found.without["start_s"].tolist()[0] == 1
     result.save(tmp_path / "run")
-    assert causes(Result.load(tmp_path / "run"), known, 2) == expected
+    loaded = Result.load(tmp_path / "run")
+    assert loaded.provenance == result.provenance
+    assert causes(loaded, known, 2) == expected
 
 
 def test_a_window_closes_only_its_own_nodes_and_only_to_jobs_that_reach_it() -> None:
@@ -80,3 +82,16 @@ def test_windows_on_one_of_two_pools() -> None:
     result, known = ran(table, "easy", cluster=TWO, events=planned(update), span_pools="equal")
     expected = [(1, 20, "accelerators"), (20, 30, "window"), (30, 60, "out_of_service")]
     assert causes(result, known, 2) == expected
+
+
+def test_a_replay_of_accelerators_without_a_topology() -> None:
+    update = {"pools": ["pool"], "at": "30 s", "duration": "60 s"}
+    given = {"accelerators": 8, "policy": "easy"}
+    run = cs.replay(
+        jobs((0, 4, 20), (1, 2, 50)),
+        policy="easy",
+        accelerators=8,
+        windows={"maintenance": [update]},
+        provenance={"replay": given},
+    )
+    assert causes(run, {}, 2) == [(1, 30, "window"), (30, 90, "out_of_service")]

@@ -214,3 +214,18 @@ def test_windows_of_a_saved_run_are_named() -> None:
     found = cs.forecast(run, accelerators=8, at_s=300.0, replications=2)
     text = "the run had windows planned ahead, which the forecast does not continue"
     assert text in found.assumptions
+
+
+def test_too_many_rounds_of_a_program_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 3 days of rounds of 60 s are 4,320; 20,000 rounds are 4 replications, or rounds of 13 min.
+    exact(monkeypatch)
+    jobs = state(running("1", 8, 0.0, 72 * HOUR), waiting("2", 8))
+    with pytest.raises(InputError) as refused:
+        cs.forecast(jobs, accelerators=16, policy="sia", replications=60)
+    assert "60 replications of about 3 d are 259,200 rounds, more than 20,000" in str(refused.value)
+    assert "give --replications 4, longer rounds (--option round=780)" in str(refused.value)
+    found = cs.forecast(
+        jobs, accelerators=16, policy="sia", options={"round": 12 * HOUR}, replications=1
+    )
+    # The first round began with the running job, a second before now.
+    assert starts(found) == {"2": 12 * HOUR - 1}

@@ -24,9 +24,8 @@ from clustersim.analysis.policy.steps import NONE, least_covering
 from clustersim.cli.texts.result_text import result_text
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.studies.execution import make_runs
-from clustersim.topology import Cluster
+from clustersim.topology import Cluster, Pool
 from tests.analysis.small_run import small_run
-from tests.explanation.small_clusters import pool
 
 ASKED = [each.name for each in METRICS.built_in.values() if each.on_request]
 
@@ -278,6 +277,20 @@ def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
     }
     make_runs(cs.define_study(study), tmp_path / "out", workers=1)
     assert cs.load_result(tmp_path / "out").points["fragmentation_rate"].iloc[0] > 0
+
+
+def pool(name: str, nodes: int = 2) -> Pool:
+    zeros = np.zeros(nodes, dtype=np.int32)
+    return Pool(
+        name=name,
+        accelerator="",
+        n_nodes=nodes,
+        chips_per_node=8,
+        nic_Bps=math.inf,
+        scaleup_size=8,
+        leaf_of_node=zeros,
+        unit_of_node=zeros,
+    )
 
 
 def test_an_attempt_counts_on_each_of_its_pools_with_what_it_held_there() -> None:
