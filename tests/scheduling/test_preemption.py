@@ -15,6 +15,7 @@ from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.notes import forget_notes
 from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision, How
 from clustersim.simulation.result import Result
@@ -297,6 +298,7 @@ def test_priorities_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
         run("priority", jobs)
     preempts = run("priority", two_jobs(priority=[None, 1.0])).jobs["preemptions"]
     assert preempts.tolist() == [1, 0]
+    forget_notes()
     run("priority", two_jobs())
     assert "no column priority" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from quota_twin import QuotaTwin, TwinJob
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
+from clustersim.notes import forget_notes
 from clustersim.scheduling import find_policy
 from clustersim.scheduling.kueue import QuotaTree
 from clustersim.scheduling.quotas import RESOURCE, quotas_document, read_quotas
@@ -249,6 +250,7 @@ def test_the_file_is_relative_to_the_folder(tmp_path: Path):
 
 
 def test_ranges_of_sizes_are_said_to_be_ignored(capsys: pytest.CaptureFixture[str]):
+    forget_notes()
     columns = {"n_accelerators": [2], "min_accelerators": [1]}
     result = run({"a": queue()}, SOME_JOB, columns=columns)
     assert result.jobs["outcome"].tolist() == ["finished"]
