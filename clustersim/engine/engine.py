@@ -541,6 +541,10 @@ class Simulation:
             return False
         return self._gates is None or not self._gates.keeps_out(job, now)
 
+    def most_size(self, job: int) -> float:
+        """Return the largest size that limits and quotas allow a job now; infinite without any."""
+        return float("inf") if self._sizes is None else self._sizes.most(job)
+
     def start_first(self, job: int) -> bool:
         """Start a waiting job ahead of all others, if it fits; return whether it started."""
         policy = self._policy_of_choice[self.jobs.choice_of[job]]

@@ -73,6 +73,8 @@ class HeroDriver:
         for job in self._heroes:
             if not simulation.waits(job) or simulation.start_first(job):
                 continue
+            if simulation.jobs.n_accelerators[job] > simulation.most_size(job):
+                continue  # limits let it start smaller at most, which needs no nodes drained
             partition, window = self._earliest(job)
             assert partition.windows is not None, "all partitions have windows"
             partition.windows.announced.append(window)

@@ -11,7 +11,8 @@ import clustersim as cs
 from clustersim.errors import ClusterSimError
 from clustersim.scheduling import Policy, Resize, Start, View, Wake
 from clustersim.scheduling.decisions import Decision
-from clustersim.simulation.simulate import simulate
+from clustersim.simulation.simulate import NodeEvents, simulate
+from clustersim.simulation.windows import Planned
 from tests.simulation.fleets import cluster, jobs, pool
 
 ONE: list[Row] = [("a", 0, 8, 500)]
@@ -103,6 +104,18 @@ def test_a_job_larger_than_its_limit_starts_smaller():
         assert result.jobs["finish_s"].tolist() == [750]
     plain = run_jobs("fcfs", LIMIT, [("a", 0, 12, 500)], columns=ranges(4, 12, 1))
     assert plain.jobs["outcome"].tolist() == ["never runnable"]
+
+
+def test_no_nodes_are_drained_for_a_hero_that_its_limit_keeps_small():
+    """It asks for 16 of 16 and may have 8, so that it starts with 8, beside another job."""
+    table = jobs([(0.0, 16, 50.0), (0.0, 8, 10.0)], user=["a", "b"])
+    table = table.assign(min_accelerators=[4, 8], max_accelerators=[16, 8])
+    options = {"partial": True, "quotas": {"limits": {"user": {"a": 8}}}}
+    scheduling = cs.Scheduling("first_fit", placement="consolidate", options=options)
+    heroes = NodeEvents((), planned=Planned((), 0.9))
+    lab = cluster(pool("h200", 2))
+    result = simulate(table, lab, scheduling, node_events=heroes, check=True)
+    assert result.jobs["finish_s"].tolist() == [100, 10]
 
 
 class Grows(Policy):
