@@ -94,5 +94,7 @@ class Preemptive(Preempting):
             if place is None:
                 if view.fits(job):
                     yield Start(job)
+            elif job in self.queue.own_nodes:  # it was suspended now, because its nodes are taken
+                continue
             elif place.partition.placement.has_free(place.nodes, self.n_accelerators(job)):
                 yield Start(job, place.partition.name, place.nodes)
