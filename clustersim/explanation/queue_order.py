@@ -26,7 +26,7 @@ _ORDERS = {
     "srsf": "jobs with less accelerator-time left come first",
     "las": "jobs with less attained service come first",
     "qssf": "jobs with less predicted accelerator-time come first",
-    "kai": "jobs of other queues come first by its quotas and fair shares, or its own queue first",
+    "kai": "its queue is at its limit, or other queues come first by their quotas and shares",
     "kueue": "other jobs got the quota first, or wait with it for room on the nodes",
 }
 """What comes first under policies whose order the tables do not tell."""

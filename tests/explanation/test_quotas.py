@@ -176,3 +176,15 @@ def test_the_quota_of_a_queue_under_a_policy_that_does_not_divide() -> None:
     assert causes(result, known, 2) == [(5, 100, "limit")]
     detail = cs.explain(result, job=2, **known).intervals["detail"][0]
     assert detail == "quota of queue a is in use; the end of job 1 let it in"
+
+
+def test_a_queue_of_kai_at_its_limit_is_named() -> None:
+    # Queue a owns 4 and borrows none: job 2 waits although 12 are free.
+    own = {"quotas": {"all": {"nominal": 4, "borrow_limit": 0}}, "cohort": "c"}
+    queues = {"a": own, "b": {"quotas": {"all": 12}, "cohort": "c"}}
+    table = jobs((0, 4, 100), (2, 4, 10), user=["a", "a"])
+    result, known = ran(table, "kai", quotas={"queues": queues, "by": "user"})
+    assert causes(result, known, 2) == [(2, 100, "order")]
+    found = cs.explain(result, job=2, **known)
+    assert "policy kai did not start it: its queue is at its limit" in found.intervals["detail"][0]
+    assert found.notes == ("waits for the quotas of queues of policy kai count as order",)
