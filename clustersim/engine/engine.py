@@ -151,17 +151,7 @@ class Simulation:
         self._touched: list[Policy] = []
         self._policy = policy
         protection = Protection.of(policy, heroes)
-        self._departures = Departures(
-            self.clock,
-            self.running,
-            lambda job: self._policy_of_choice[jobs.choice_of[job]].queue,
-            self._stop,
-            self._departed,
-            lambda: self._n_ended,
-            self._left.unsaved_s,
-            recovery=recovery,
-            protection=protection,
-        )
+        self._departures = self._new_departures(protection)
         if protection is not None and protection.min_run_s > 0:
             self.watch(self._departures)
         self._policy_of_group: dict[int, Policy] = {}
@@ -180,20 +170,38 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            lambda: (
-                bool(self._wakes)
-                or self._n_opening > 0
-                or (self._sizes is not None and self._sizes.n_due > 0)
-                or any(each() for each in self._awaited)
-                or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
-            ),
-            held=lambda job: self._gates is not None and self._gates.holds(job),
+            self._awaits,
+            held=lambda job: gates is not None and gates.holds(job),
         )
         self._sizes: SizeCharges | None = None
         if gates is not None and jobs.elastic is not None:
             self._sizes = SizeCharges(gates, self.clock, jobs, partitions, self.running, self.enter)
             for queue in self.queues:
                 queue.size_limits = self._sizes
+
+    def _new_departures(self, protection: Protection | None) -> Departures:
+        """Return what stops jobs on behalf of policies."""
+        return Departures(
+            self.clock,
+            self.running,
+            lambda job: self._policy_of_choice[self.jobs.choice_of[job]].queue,
+            self._stop,
+            self._departed,
+            lambda: self._n_ended,
+            self._left.unsaved_s,
+            recovery=self._recovery,
+            protection=protection,
+        )
+
+    def _awaits(self) -> bool:
+        """Return whether something happens at a known time that may start a job."""
+        return (
+            bool(self._wakes)
+            or self._n_opening > 0
+            or (self._sizes is not None and self._sizes.n_due > 0)
+            or any(each() for each in self._awaited)
+            or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
+        )
 
     def _build_queues(self, policy: type[Policy], protection: Protection | None) -> list[Policy]:
         """Make one queue for each group of partitions that share jobs, or one for all partitions.

@@ -148,7 +148,7 @@ def load_study(
     >>> import clustersim as cs
     >>> study = cs.load_study("policy_comparison", quick=True)
     >>> study.spec.varied
-    ['case', 'workload.generate', 'workload.jobs']
+    ['case', 'workload.generate']
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
