@@ -74,8 +74,9 @@ class Holds:
             The waits, seconds.
         """
         found, now_s = [], begin_s
-        of_array = self.enters_s.copy()
-        of_array[list(self.limit)] = 0.0
+        of_array = np.zeros(len(self.enters_s))
+        tasks = [row for row in self.depend.arrays if row not in self.limit]
+        of_array[tasks] = self.enters_s[tasks]
         for until_s in (self.after_s, self.opens_s, of_array, self.enters_s):
             now_s = np.clip(until_s[rows], now_s, end_s)
             found.append(now_s)
@@ -105,7 +106,7 @@ class Holds:
         other = self.binding(row, cause)
         name = f"job {jobs['job_id'].iloc[other]}" if other >= 0 else ""
         if cause in (Cause.ARRAY_LIMIT, Cause.LIMIT):
-            limit = self.limit.get(row, "")
+            limit = self.limit.get(row, "jobs before it wait for a limit")
             if cause == Cause.ARRAY_LIMIT:
                 array, most = self.depend.arrays[row]
                 limit = f"array {array} runs at most {counted(int(most), 'task')} at a time"
