@@ -19,7 +19,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "self-contained file. The files beside it are written again from the stored results, so "
         "that they agree with the page: all tables and pictures of a study, the derived tables "
         "(and CSV files) of a run, the pictures of a plan. A study may be unfinished.",
-        epilog="example: clustersim report out/policies",
+        epilog="example: clustersim report out/load",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
