@@ -158,7 +158,7 @@ def _try_help(user: User) -> None:
     schemas = re.search(r"\{([\w,-]+)\}", texts["schema"])
     for name in schemas[1].split(",") if schemas else ():
         user.run(f"clustersim schema {name}", "schema")
-    user.run("clustersim run --from out/policies --run HASH --out redone", "run")
+    user.run("clustersim run --from out/load --run HASH --out redone", "run")
 
 
 def _pip(*arguments: str) -> None:
