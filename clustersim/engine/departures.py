@@ -34,7 +34,7 @@ StopAttempt = Callable[[Attempt, bool, StopCause, float | None], Progress]
 
 @dataclass(slots=True)
 class _Notice:
-    """A job that leaves: what it was told when, and the events that are due for it."""
+    """The notice of a job that leaves, and the events that follow from it."""
 
     attempt: Attempt
     how: How

@@ -1,4 +1,4 @@
-"""What binds in an interval of a wait, in words."""
+"""Texts on the constraint that binds during an interval of a wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 3
 def detail_of(
     state: RunState, row: int, interval: Mapping[str, Any], head_size: int, *, known: bool
 ) -> str:
-    """Return what binds in an interval of a wait, in words.
+    """Return a text on the constraint that binds during an interval of a wait.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def detail_of(
 
 
 def room_of(state: RunState, row: int, interval: Mapping[str, Any]) -> str:
-    """Return what a job needed in an interval, and what was free, in words.
+    """Return a text on what a job needed during an interval and what was free.
 
     Parameters
     ----------

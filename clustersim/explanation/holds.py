@@ -89,7 +89,7 @@ class Holds:
         return -1 if cause == Cause.NOT_BEFORE else self.admitted_by.get(row, -1)
 
     def detail(self, jobs: pd.DataFrame, row: int, cause: int) -> str:
-        """Return what held a job, in words.
+        """Return a text on what held a job.
 
         Parameters
         ----------

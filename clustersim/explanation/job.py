@@ -355,7 +355,7 @@ def _rows(own: _Own, phase: Phase, piece: _Piece, before: int) -> Iterator[dict[
 
 
 def _detail(own: _Own, cause: int, found: Mapping[str, Any], first: int) -> str:
-    """Return what binds in an interval, in words; `first` is the row of the job ahead."""
+    """Return a text on the binding constraint; `first` is the row of the job ahead."""
     if cause in HELD and own.holds is not None:
         return own.holds.detail(own.state.jobs, own.row, cause)
     if cause == Cause.WINDOW and own.closures is not None:

@@ -33,7 +33,7 @@ _ORDERS = {
 
 
 def order_text(state: RunState) -> str:
-    """Return what the policy of a run prefers, in words."""
+    """Return a text on the order that the policy of a run prefers."""
     if "round" in state.options:
         aware = state.options.get("heterogeneity_aware")
         kind = "" if aware is None else f"heterogeneity-{'aware' if aware else 'agnostic'} "

@@ -66,7 +66,7 @@ class QuotaRoom:
         return none, none
 
     def detail(self, n: int, begin_s: float, end_s: float) -> str:
-        """Return what was left for a gang of `n` in a time, in words."""
+        """Return a text on the quota that was left for a gang of `n` during a time."""
         low = int(np.searchsorted(self.time_s, begin_s, side="right")) - 1
         high = max(low + 1, int(np.searchsorted(self.time_s, end_s, side="left")))
         parts = []

@@ -334,8 +334,8 @@ def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:
         notes.append(f"the placement of the run is not available ({error})")
     if found not in (Pooled, Consolidate, Spread):
         notes.append(
-            f"whether a gang fitted on nodes by the rules of placement {name} cannot be told from "
-            "the tables: waits in which enough accelerators were free count as order"
+            f"the tables do not show whether a gang fitted on nodes under placement {name}: waits "
+            "in which enough accelerators were free count as order"
         )
     return found
 

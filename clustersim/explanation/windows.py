@@ -125,7 +125,7 @@ class Closures:
             found[at, Cause.WINDOW] += moved
 
     def text(self, row: int, begin_s: float, end_s: float) -> str:
-        """Return what closes nodes to a job in a time, in words."""
+        """Return a text on what closes nodes to a job during a time."""
         state = self._state
         submit_s = float(state.jobs["submit_s"].iloc[row])
         parts: dict[str, None] = {}

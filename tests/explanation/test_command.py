@@ -126,7 +126,7 @@ def test_a_placement_of_the_user_is_a_note() -> None:
     result, known = ran(jobs((0, 8, 100), (1, 8, 10)), placement=First)  # type: ignore[arg-type]
     found = cs.explain(result, **known)
     assert found.hours["order"] > 0
-    assert "cannot be told from the tables" in found.notes[0]
+    assert "the tables do not show whether a gang fitted" in found.notes[0]
 
 
 def test_unknown_partitions_of_a_cluster() -> None:

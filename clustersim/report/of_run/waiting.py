@@ -25,7 +25,7 @@ def why_jobs_waited(result: Result) -> list[str | Figure | Table]:
     try:
         found = explain(result)
     except InputError as error:
-        return [f"Why jobs waited cannot be told any more: {error}"]
+        return [f"The causes of waiting are not available: {error}"]
     used = [name for name in CAUSES if found.hours[name] > 0]
     if not used:
         return []

@@ -223,7 +223,7 @@ class Snapshot:
         return self._running[job]
 
     def sort_again(self) -> None:
-        """Sort victims again, because an order of one's own has changed with time."""
+        """Sort the victims again, because a custom order changes with time."""
         if self._order is not None:
             for candidate in self._running.values():
                 candidate.key = self._order(candidate.job)
