@@ -27,18 +27,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
+from clustersim.network.job_rows import INVERSE_SHARES, JobRows, PairRows
 
 __all__ = ["INVERSE_SHARES", "NetworkResponse", "SharedTrunks"]
 
-INVERSE_SHARES: Floats = np.array(
-    [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 256.0]
-)
-"""Inverse shares at which the response of a job is known; between them it is interpolated."""
-_MOST_ROUNDS = 200
+_MOST_ROUNDS = 100
+_ROOM = 1.0 + 1e-12
+"""Relative excess of demand over capacity that rounding explains."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,73 +83,6 @@ class NetworkResponse:
         return cls(slowdown, communication / slowdown)
 
 
-class _Table:
-    """Rows of arrays that grow when no row is free."""
-
-    def __init__(self, **columns: tuple[type, tuple[int, ...]]) -> None:
-        self._n = 0
-        self.free: list[int] = []
-        self._names = tuple(columns)
-        for name, (kind, width) in columns.items():
-            setattr(self, name, np.zeros((0, *width), dtype=kind))
-
-    def take(self) -> int:
-        """Return a free row."""
-        if not self.free:
-            more = max(64, self._n)
-            for name in self._names:
-                column = getattr(self, name)
-                setattr(
-                    self,
-                    name,
-                    np.concatenate(
-                        [column, np.zeros_like(column, shape=(more, *column.shape[1:]))]
-                    ),
-                )
-            self.free = list(range(self._n + more - 1, self._n - 1, -1))
-            self._n += more
-        return self.free.pop()
-
-
-class _Jobs(_Table):
-    """One row for each running job."""
-
-    job: Ints
-    share: Floats
-    duty: Floats
-    slowdown: Floats
-    duties: Floats
-    slowdowns: Floats
-
-    def __init__(self) -> None:
-        width = INVERSE_SHARES.shape
-        super().__init__(
-            job=(np.int64, ()),
-            share=(np.float64, ()),
-            duty=(np.float64, ()),
-            slowdown=(np.float64, ()),
-            duties=(np.float64, width),
-            slowdowns=(np.float64, width),
-        )
-
-
-class _Pairs(_Table):
-    """One row for each running job on each of its trunks."""
-
-    slot: Ints
-    trunk: Ints
-    demand: Floats
-    allowed: Floats
-
-    def __init__(self) -> None:
-        super().__init__(
-            slot=(np.int64, ()),
-            trunk=(np.int64, ()),
-            demand=(np.float64, ()),
-            allowed=(np.float64, ()),
-        )
-
-
 class SharedTrunks:
     """The running jobs that share trunks, and the share of each.
 
@@ -158,8 +91,7 @@ class SharedTrunks:
     capacity_Bps : float64 array (trunks,)
         Capacity of each trunk, one direction (bytes/s).
     tolerance : float
-        Relative change of a trunk's demand, or of a job's share, below which nothing is solved
-        again.
+        A trunk is solved again when the demand on it has changed by more than this part of it.
 
     Examples
     --------
@@ -177,20 +109,20 @@ class SharedTrunks:
     (0.618, 1.309)
     """
 
-    def __init__(self, capacity_Bps: Floats, *, tolerance: float = 0.01) -> None:
+    def __init__(self, capacity_Bps: Floats, *, tolerance: float = 0.02) -> None:
         self.capacity_Bps = np.asarray(capacity_Bps, dtype=np.float64).copy()
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
-        self._solved = np.zeros(n)
+        self._drift = np.zeros(n)
         self._binds = np.zeros(n, dtype=bool)
-        self._on: list[dict[int, int]] = [{} for _ in range(n)]
         self._slot_of: dict[int, int] = {}
-        self._pairs_of: dict[int, Ints] = {}
+        self._on = [_Members() for _ in range(n)]
+        self._loads: dict[int, _Load] = {}
+        self._jobs = JobRows()
+        self._pairs = PairRows()
         self._touched: set[int] = set()
         self._new: set[int] = set()
-        self._jobs = _Jobs()
-        self._pairs = _Pairs()
 
     def add(
         self,
@@ -200,41 +132,43 @@ class SharedTrunks:
         response: NetworkResponse,
     ) -> None:
         """Add a job, with its demand on each of its trunks at a share of 1 (bytes/s)."""
-        slot = self._jobs.take()
-        self._slot_of[job] = slot
-        rows = self._jobs
+        rows, pairs = self._jobs, self._pairs
+        slot = self._slot_of[job] = rows.take()
         rows.job[slot], rows.share[slot] = job, 1.0
         rows.slowdown[slot], rows.duty[slot] = response.slowdown[0], response.duty[0]
         rows.slowdowns[slot], rows.duties[slot] = response.slowdown, response.duty
-        pairs = np.array([self._pairs.take() for _ in trunks], dtype=np.int64)
-        self._pairs_of[slot] = pairs
-        self._pairs.slot[pairs], self._pairs.trunk[pairs] = slot, trunks
-        self._pairs.demand[pairs], self._pairs.allowed[pairs] = demand_Bps, 1.0
-        for pair, trunk, demand in zip(pairs.tolist(), trunks, demand_Bps, strict=True):
-            self._on[trunk][slot] = pair
-            self._demand[trunk] += demand
-            self._touched.add(int(trunk))
+        first = pairs.take(len(trunks))
+        rows.first[slot], rows.count[slot] = first, len(trunks)
+        own = slice(first, first + len(trunks))
+        pairs.slot[own], pairs.trunk[own] = slot, trunks
+        pairs.demand[own], pairs.allowed[own] = demand_Bps, 1.0
+        for pair, trunk in enumerate(pairs.trunk[own].tolist(), start=first):
+            pairs.place[pair] = self._on[trunk].add(pair)
+        self._change(pairs.trunk[own], pairs.demand[own])
         self._new.add(slot)
 
     def remove(self, job: int) -> None:
         """Remove a job."""
+        rows, pairs = self._jobs, self._pairs
         slot = self._slot_of.pop(job)
-        pairs = self._pairs_of.pop(slot)
-        for pair in pairs.tolist():
-            trunk = int(self._pairs.trunk[pair])
-            del self._on[trunk][slot]
-            # An empty trunk has no demand; sums of what was added and removed leave a rest.
-            left = self._demand[trunk] - self._pairs.demand[pair] if self._on[trunk] else 0.0
-            self._demand[trunk] = left
-            self._touched.add(trunk)
-            self._pairs.free.append(pair)
+        first, count = int(rows.first[slot]), int(rows.count[slot])
+        own = slice(first, first + count)
+        trunks = pairs.trunk[own]
+        for pair, trunk in enumerate(trunks.tolist(), start=first):
+            moved = self._on[trunk].remove(int(pairs.place[pair]))
+            pairs.place[moved] = pairs.place[pair]
+        self._change(trunks, -pairs.demand[own])
+        for trunk in trunks.tolist():
+            if not self._on[trunk].count:  # the sum of what came and went leaves a rest
+                self._demand[trunk] = 0.0
+        pairs.give(first, count)
+        rows.give(slot)
         self._new.discard(slot)
-        self._jobs.free.append(slot)
 
     def set_capacity(self, trunk: int, capacity_Bps: float) -> None:
         """Change the capacity of a trunk (bytes/s)."""
         self.capacity_Bps[trunk] = capacity_Bps
-        self._solved[trunk] = np.nan
+        self._drift[trunk] = np.inf
         self._touched.add(trunk)
 
     def share(self, job: int) -> float:
@@ -249,8 +183,8 @@ class SharedTrunks:
         """Return the expected load of each trunk divided by its capacity."""
         load = np.zeros(len(self.capacity_Bps))
         for trunk, on in enumerate(self._on):
-            if on:
-                pairs = np.fromiter(on.values(), np.int64, len(on))
+            if on.count:
+                pairs = on.pairs
                 slots = self._pairs.slot[pairs]
                 rates = self._jobs.duty[slots] * self._jobs.share[slots]
                 load[trunk] = (rates * self._pairs.demand[pairs]).sum()
@@ -264,141 +198,156 @@ class SharedTrunks:
         list of int
             The jobs whose slowdown may have changed, in ascending order.
         """
-        changed: set[int] = set()
-        dirty = self._due()
-        for _ in range(_MOST_ROUNDS):
-            if not dirty:
+        changed = set(self._new)
+        due = sorted(trunk for trunk in self._touched if self._is_due(trunk))
+        waiting = set(due)
+        for slot in sorted(self._new):
+            self._join(slot, waiting)
+        self._touched.clear()
+        for _ in range(_MOST_ROUNDS * len(due)):
+            if not due:
                 break
-            moved = self._solve(dirty)
+            trunk = heappop(due)
+            waiting.remove(trunk)
+            moved, reached = self._solve(trunk)
             changed.update(moved.tolist())
-            dirty = self._reached(moved, dirty)
+            for other in reached.tolist():
+                if other not in waiting and self._is_due(other):
+                    waiting.add(other)
+                    heappush(due, other)
         self._new.clear()
         return sorted(self._jobs.job[list(changed)].tolist()) if changed else []
 
-    def _due(self) -> list[int]:
-        """Return the trunks that must be solved, in ascending order."""
-        due = []
-        starting = {
-            int(trunk) for slot in self._new for trunk in self._pairs.trunk[self._pairs_of[slot]]
-        }
-        for trunk in sorted(self._touched):
-            demand, capacity = self._demand[trunk], self.capacity_Bps[trunk]
-            binds = demand > capacity * (1.0 + 1e-12)
-            if not binds and not self._binds[trunk]:
-                continue
-            differs = not abs(demand - self._solved[trunk]) <= self.tolerance * capacity
-            if differs or trunk in starting or binds != self._binds[trunk]:
-                due.append(trunk)
-        self._touched.clear()
-        return due
+    def _change(self, trunks: Ints, demand: Floats) -> None:
+        """Note that the demand on trunks has grown by `demand`."""
+        self._demand[trunks] += demand
+        self._drift[trunks] += np.abs(demand)
+        self._touched.update(trunks.tolist())
 
-    def _solve(self, trunks: list[int]) -> Ints:
-        """Solve some trunks jointly; return the slots of jobs whose share moved."""
+    def _is_due(self, trunk: int) -> bool:
+        """Return whether a trunk must be solved."""
+        demand = self._demand[trunk]
+        if not demand > self.capacity_Bps[trunk] * _ROOM:
+            return bool(self._binds[trunk])
+        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance * demand)
+
+    def _join(self, slot: int, due: set[int]) -> None:
+        """Let a new job share the trunks that need not be solved, at the rates of the others."""
         rows, pairs = self._jobs, self._pairs
-        capacity = self.capacity_Bps[trunks]
-        self._solved[trunks] = self._demand[trunks]
-        self._binds[trunks] = self._demand[trunks] > capacity * (1.0 + 1e-12)
-        of_trunk = [np.fromiter(self._on[t].values(), np.int64, len(self._on[t])) for t in trunks]
-        lengths = np.array([len(each) for each in of_trunk])
-        if not lengths.any():
-            return np.zeros(0, dtype=np.int64)
-        inside = np.concatenate(of_trunk)
-        trunk = np.repeat(np.arange(len(trunks)), lengths)
-        slots, job = np.unique(pairs.slot[inside], return_inverse=True)
-        outside = self._outside(slots, inside)
-        limit, demand = capacity[trunk], pairs.demand[inside]
-        binds = self._binds[trunks][trunk]
-        before, share = rows.share[slots], rows.share[slots]
-        allowed, duty = pairs.allowed[inside], rows.duty[slots]
+        first, count = int(rows.first[slot]), int(rows.count[slot])
+        for pair, trunk in enumerate(pairs.trunk[first : first + count].tolist(), start=first):
+            if self._binds[trunk] and trunk not in due:
+                allowed = self._loads[trunk].allowed(pairs.demand[pair : pair + 1])[0]
+                pairs.allowed[pair] = min(1.0, allowed)
+        if count:
+            rows.share[slot] = pairs.allowed[first : first + count].min()
+            self._respond(np.array([slot]))
+
+    def _solve(self, trunk: int) -> tuple[Ints, Ints]:
+        """Solve one trunk; return the slots of jobs whose share moved, and their trunks."""
+        rows, pairs = self._jobs, self._pairs
+        capacity = self.capacity_Bps[trunk]
+        self._binds[trunk] = self._demand[trunk] > capacity * _ROOM
+        self._drift[trunk] = 0.0
+        inside = self._on[trunk].pairs
+        slots = pairs.slot[inside]
+        every, owner, starts = rows.ranges(slots)
+        allowed = pairs.allowed[every]
+        allowed[pairs.trunk[every] == trunk] = 1.0
+        caps = np.minimum.reduceat(allowed, starts) if len(slots) else np.zeros(0)
+        share, rate = rows.share[slots], rows.share[slots] * rows.duty[slots]
+        if self._binds[trunk]:
+            found = self._fixed_point(trunk, slots, pairs.demand[inside], caps)
+        else:
+            found = np.ones(len(slots))
+        pairs.allowed[inside] = np.minimum(found, 1.0)
+        rows.share[slots] = np.minimum(found, caps)
+        self._respond(slots)
+        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)
+        others = pairs.trunk[every]
+        np.add.at(self._drift, others, pairs.demand[every] * drift[owner])
+        self._drift[trunk] = 0.0
+        moved = rows.share[slots] != share
+        return slots[moved], np.unique(others[moved[owner]])
+
+    def _fixed_point(self, trunk: int, slots: Ints, demand: Floats, caps: Floats) -> Floats:
+        """Return the share that a trunk allows each of its jobs, given their caps elsewhere."""
+        rows, capacity = self._jobs, float(self.capacity_Bps[trunk])
+        slowdowns, duties = rows.slowdowns[slots], rows.duties[slots]
+        order = np.argsort(caps, kind="stable")
+        duty, share = rows.duty[slots], rows.share[slots]
         for _ in range(_MOST_ROUNDS):
-            caps = _least_elsewhere(job, allowed, outside)
-            found = _allowed(trunk, demand, duty[job], caps, limit)
-            allowed = np.where(binds, np.minimum(found, 1.0), 1.0)
-            new = outside.copy()
-            np.minimum.at(new, job, allowed)
-            slowdown, duty = _respond(new, rows.slowdowns[slots], rows.duties[slots])
+            load = _Load(caps[order], (duty * demand)[order], capacity)
+            found = load.allowed((1.0 - duty) * demand)
+            new = np.minimum(found, caps)
+            _, duty = _respond(new, slowdowns, duties)
             step = np.abs(new / share - 1.0).max()
             share = new
-            if step <= 0.1 * self.tolerance:
+            if step <= 0.05 * self.tolerance:
                 break
-        pairs.allowed[inside] = allowed
-        rows.share[slots], rows.duty[slots], rows.slowdown[slots] = share, duty, slowdown
-        moved = np.abs(share / before - 1.0) > self.tolerance
-        moved |= np.isin(slots, list(self._new))
-        moved |= (share == 1.0) != (before == 1.0)
-        return slots[moved]
+        self._loads[trunk] = load
+        return found
 
-    def _outside(self, slots: Ints, inside: Ints) -> Floats:
-        """Return the least share that trunks which are not solved now allow each job."""
-        pairs = self._pairs
-        least = np.ones(len(slots))
-        others = [self._pairs_of[slot] for slot in slots.tolist()]
-        every = np.concatenate(others)
-        owner = np.repeat(np.arange(len(slots)), [len(each) for each in others])
-        fixed = np.isin(every, inside, invert=True)
-        np.minimum.at(least, owner[fixed], pairs.allowed[every[fixed]])
-        return least
-
-    def _reached(self, moved: Ints, solved: list[int]) -> list[int]:
-        """Return the trunks that bind, were not solved, and carry a job whose share moved."""
-        trunks: set[int] = set()
-        for slot in moved.tolist():
-            trunks.update(self._pairs.trunk[self._pairs_of[slot]].tolist())
-        trunks.difference_update(solved)
-        return sorted(t for t in trunks if self._binds[t] or self._demand[t] > self.capacity_Bps[t])
+    def _respond(self, slots: Ints) -> None:
+        rows = self._jobs
+        rows.slowdown[slots], rows.duty[slots] = _respond(
+            rows.share[slots], rows.slowdowns[slots], rows.duties[slots]
+        )
 
 
-def _least_elsewhere(job: Ints, allowed: Floats, outside: Floats) -> Floats:
-    """Return, for each pair, the least share that the job's other trunks allow it."""
-    order = np.lexsort((allowed, job))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = job[order[1:]] != job[order[:-1]]
-    ranked = allowed[order]
-    lead = np.flatnonzero(first)
-    of_lead = np.cumsum(first) - 1
-    second = np.ones(len(lead))
-    more = lead + 1
-    has_more = (more < len(order)) & ~first[np.minimum(more, len(order) - 1)]
-    second[has_more] = ranked[more[has_more]]
-    least = np.where(first, second[of_lead], ranked[lead][of_lead])
-    caps = np.empty(len(order))
-    caps[order] = least
-    return np.minimum(caps, outside[job])
+class _Members:
+    """The pairs of one trunk, in an array that grows."""
+
+    def __init__(self) -> None:
+        self._pairs = np.zeros(8, dtype=np.int64)
+        self.count = 0
+
+    @property
+    def pairs(self) -> Ints:
+        return self._pairs[: self.count]
+
+    def add(self, pair: int) -> int:
+        """Add a pair and return its place."""
+        if self.count == len(self._pairs):
+            self._pairs = np.concatenate([self._pairs, np.zeros_like(self._pairs)])
+        self._pairs[self.count] = pair
+        self.count += 1
+        return self.count - 1
+
+    def remove(self, place: int) -> int:
+        """Remove the pair at a place; the last one takes its place and is returned."""
+        self.count -= 1
+        last = int(self._pairs[self.count])
+        self._pairs[place] = last
+        return last
 
 
-def _allowed(trunk: Ints, demand: Floats, duty: Floats, caps: Floats, limit: Floats) -> Floats:
-    """Return the share that each trunk allows each of its jobs, which may exceed 1.
+class _Load:
+    """Expected load of a trunk, a piecewise-linear function of the share that it allows.
 
-    The pairs of a trunk are consecutive. Its load is a piecewise-linear function of the share,
-    whose corners are the caps of its jobs; a job adds the part of its demand that the expected load
-    omits.
+    Its corners are the caps of the trunk's jobs, in ascending order; `mean` is the expected demand
+    of each job.
     """
-    order = np.lexsort((caps, trunk))
-    cap, mean = caps[order], (duty * demand)[order]
-    starts = np.flatnonzero(np.r_[True, trunk[1:] != trunk[:-1]])
-    lengths = np.diff(np.r_[starts, len(trunk)])
-    first = np.repeat(starts, lengths)
-    capped = np.cumsum(mean * cap)
-    capped -= (capped[starts] - (mean * cap)[starts])[np.repeat(np.arange(len(starts)), lengths)]
-    summed = np.cumsum(mean)
-    summed -= (summed[starts] - mean[starts])[np.repeat(np.arange(len(starts)), lengths)]
-    total = np.repeat(summed[starts + lengths - 1], lengths)
-    # At a corner, the jobs up to it are capped and the rest grow.
-    own = (1.0 - duty) * demand
-    at_corner = capped + cap * (total - summed)
-    low, high = first - 1, first + np.repeat(lengths, lengths) - 1
-    for _ in range(int(lengths.max()).bit_length() + 1):
-        middle = (low + high + 1) // 2
-        fits = (middle >= first) & (at_corner[middle] + own * cap[middle] <= limit)
-        fits &= middle > low
-        low, high = np.where(fits, middle, low), np.where(fits, high, np.maximum(middle - 1, low))
-    none = low < first
-    held = np.where(none, 0.0, capped[low])
-    growing = np.where(none, total, total - summed[low]) + own
-    rest = limit - held
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(growing > 0.0, rest / growing, np.inf)
-    return np.maximum(found, np.finfo(np.float64).tiny)
+
+    def __init__(self, caps: Floats, mean: Floats, capacity: float) -> None:
+        capped, growing = np.cumsum(mean * caps), mean.sum() - np.cumsum(mean)
+        self._rest = capacity - np.concatenate([[0.0], capped])
+        self._growing = np.concatenate([[mean.sum()], growing])
+        # A job can have the share of a corner if its own unexpected demand is at most the room.
+        room = (capacity - capped) / caps - growing
+        self._no_room = -np.minimum.accumulate(room)
+
+    def allowed(self, own: Floats) -> Floats:
+        """Return the share for jobs whose demand exceeds what the load expects of them by `own`.
+
+        It may exceed 1.
+        """
+        corner = np.searchsorted(self._no_room, -own, side="right")
+        rising = self._growing[corner] + own
+        rest = np.maximum(self._rest[corner], 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.where(rising > 1e-12 * self._growing[0], rest / rising, np.inf)
+        return np.maximum(found, np.finfo(np.float64).tiny)
 
 
 def _respond(share: Floats, slowdowns: Floats, duties: Floats) -> tuple[Floats, Floats]:
@@ -406,11 +355,10 @@ def _respond(share: Floats, slowdowns: Floats, duties: Floats) -> tuple[Floats, 
     inverse = 1.0 / share
     last = len(INVERSE_SHARES) - 2
     at = np.minimum(np.searchsorted(INVERSE_SHARES, inverse, side="right") - 1, last)
-    width = INVERSE_SHARES[at + 1] - INVERSE_SHARES[at]
-    weight = (inverse - INVERSE_SHARES[at]) / width
+    weight = (inverse - INVERSE_SHARES[at]) / np.diff(INVERSE_SHARES)[at]
     row = np.arange(len(share))
-    slowdown = slowdowns[row, at] + weight * (slowdowns[row, at + 1] - slowdowns[row, at])
+    low, high = slowdowns[row, at], slowdowns[row, at + 1]
+    slowdown = low + weight * (high - low)
     # Communication is linear between the points, and the duty is its quotient with the step time.
-    busy = duties * slowdowns
-    communication = busy[row, at] + weight * (busy[row, at + 1] - busy[row, at])
-    return slowdown, np.minimum(communication / slowdown, 1.0)
+    low, high = duties[row, at] * low, duties[row, at + 1] * high
+    return slowdown, np.minimum((low + weight * (high - low)) / slowdown, 1.0)
