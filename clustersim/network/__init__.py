@@ -1,6 +1,16 @@
 """Links and collectives: communication times, fitted to measurements."""
 
 from clustersim.network.flows import simulate_flows
+from clustersim.network.gang_traffic import GangTraffic, gang_traffic
 from clustersim.network.max_min import max_min_rates
+from clustersim.network.trunks import LEVELS, TrunkGraph, trunk_graph
 
-__all__ = ["max_min_rates", "simulate_flows"]
+__all__ = [
+    "LEVELS",
+    "GangTraffic",
+    "TrunkGraph",
+    "gang_traffic",
+    "max_min_rates",
+    "simulate_flows",
+    "trunk_graph",
+]
