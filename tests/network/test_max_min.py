@@ -44,11 +44,14 @@ def test_a_flow_without_links_has_no_limit():
     assert max_min_rates([], []).tolist() == []
 
 
-def test_very_unequal_weights_never_leave_a_flow_without_a_rate():
-    """What is left of the first link is 0 in float64, but the light flow gets its share."""
-    rates = max_min_rates([1.0, 1.0 - 2.0**-53], [[0, 1], [0]], [1.0, 1e-12])
-    assert rates[1] >= 1e-12 * (1 - 1e-9)
-    assert rates.sum() == pytest.approx(1)
+def test_a_light_flow_keeps_at_least_the_level_of_those_that_left_its_link():
+    """1,000 flows leave 1e-15 of a link to a light one; the sum of their rates rounds to all."""
+    n, light = 1_000, 1e-12
+    own = 1 / (n + light) * (1 - 1e-15)
+    paths = [[0, 1 + flow] for flow in range(n)]
+    rates = max_min_rates([1.0, *[own] * n], [*paths, [0]], [1.0] * n + [light])
+    assert rates[:n].tolist() == [own] * n
+    assert rates[n] >= light * own
 
 
 def test_an_error_names_the_argument_and_the_index():
