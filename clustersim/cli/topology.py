@@ -31,6 +31,12 @@ EPILOG = """at a site:
 example: clustersim topology bytedance-2026 --plot fleet.png"""
 
 
+_MEANING = """\
+The total is the product of the levels: the network bandwidth of a chip that sends alone, divided by
+its bandwidth when all chips of the pool send to all others. A level is named after the group of
+nodes that shares its uplinks."""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
@@ -114,7 +120,13 @@ def _plot(spec: ClusterSpec, out: Path, note: str | None) -> list[Path]:
 
 def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
     head = f"{summary.name}: {summary.description}" if summary.description else summary.name
-    sections = [head, _pools(summary), _tiers(summary), _levels(summary)]
+    sections = [
+        head,
+        _pools(summary),
+        _tiers(summary),
+        _levels(summary),
+        _oversubscription(summary),
+    ]
     if any(pool.virtual_clusters for pool in summary.pools):
         sections.append(_virtual_clusters(summary))
     if len(summary.pools) > 1:
@@ -192,6 +204,22 @@ def _levels(summary: ClusterSummary) -> str:
         for level in pool.levels
     ]
     return f"Links\n{table(rows, headers)}"
+
+
+def _oversubscription(summary: ClusterSummary) -> str:
+    rows = [
+        [
+            pool.name,
+            _ratio(pool.oversubscription),
+            " x ".join(
+                f"{name} {_ratio(factor)}"
+                for name, factor in pool.oversubscription_by_level.items()
+            )
+            or "no shared uplinks",
+        ]
+        for pool in summary.pools
+    ]
+    return f"Oversubscription\n{table(rows, ['pool', 'total', 'by level'])}\n{_MEANING}"
 
 
 def _virtual_clusters(summary: ClusterSummary) -> str:

@@ -44,6 +44,10 @@ class Pool:
         ``switch``, ``mesh`` or ``none``; None if the catalogue's value applies.
     port_Bps : float
         Network bandwidth of one chip before oversubscription (bytes/s).
+    port_hops : float
+        Hops from a node to its switch; 0.5 if links lead directly to other nodes.
+    hop_s : float
+        Latency of one hop (seconds).
     trunks : tuple of Trunk
         Bundles of links that groups of nodes share, innermost first.
     datacenter_Bps : float
@@ -79,6 +83,8 @@ class Pool:
     scaleup_Bps: float | None = None
     scaleup_shape: str | None = None
     port_Bps: float = float("inf")
+    port_hops: float = 1.0
+    hop_s: float = 0.0
     trunks: tuple[Trunk, ...] = ()
     datacenter_Bps: float = 0.0
     notes: tuple[str, ...] = ()
@@ -205,6 +211,8 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         scaleup_Bps=spec.scale_up.bandwidth,
         scaleup_shape=spec.scale_up.shape,
         port_Bps=fabric.port_Bps(),
+        port_hops=fabric.port_hops,
+        hop_s=spec.fabric.latency,
         trunks=fabric.trunks(),
         datacenter_Bps=datacenter_Bps,
         notes=tuple(fabric.ratio_notes()),

@@ -167,12 +167,17 @@ class DragonflyFabric(Fabric):
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.p * self.a)
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """Return the trunks from a router to all others, and from a group to all others."""
+        """Return the trunks from a router to all others, and from a group to all others.
+
+        The hops are those of the longest minimal route: local, global, local.
+        """
         outside = self.pair_links * (self.groups - 1) * self.global_Bps
         router_up = self.planes * ((self.a - 1) * self.local_Bps + outside / self.a)
+        local_hop, group_up = 1.0 if self.a > 1 else 0.0, self.planes * outside
+        group_hops = 0.5 + local_hop / 2
         return (
-            Trunk("router", self.leaf_of_node(), self.p, router_up),
-            Trunk("group", self.unit_of_node(), self.p * self.a, self.planes * outside),
+            Trunk("router", self.leaf_of_node(), self.p, router_up, local_hop / 2),
+            Trunk("group", self.unit_of_node(), self.p * self.a, group_up, group_hops),
         )
 
     def vertices(self, *, merge: bool) -> list[Vertices]:

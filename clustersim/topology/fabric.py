@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +173,9 @@ class Trunk:
     up_Bps : float
         Capacity of the bundle of one full group, one direction (bytes/s); the mean over groups if
         the links do not divide evenly.
+    hops : float
+        Hops on the way through the bundle in one direction; 0.5 if the bundle of one group leads
+        directly to another group, so that the two bundles are one hop together.
 
     Examples
     --------
@@ -186,6 +189,7 @@ class Trunk:
     group_of_node: IntArray
     group_nodes: int
     up_Bps: float
+    hops: float = 1.0
 
     @property
     def n_groups(self) -> int:
@@ -251,6 +255,8 @@ class Fabric(ABC):
     Attributes
     ----------
     endpoints : Endpoints
+    port_hops : float
+        Hops from a node to its switch; 0.5 if links lead directly to other nodes.
 
     Examples
     --------
@@ -261,6 +267,8 @@ class Fabric(ABC):
     >>> [tier.kind for tier in fabric.tiers()]
     ['leaf', 'spine']
     """
+
+    port_hops: ClassVar[float] = 1.0
 
     def __init__(self, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
@@ -398,12 +406,36 @@ class Fabric(ABC):
         >>> fabric.effective_nic_Bps() <= fabric.port_Bps()
         True
         """
-        shares = [
-            trunk.up_Bps / (trunk.group_nodes * self.endpoints.chips_per_node)
+        return min([self.port_Bps(), *self._shares().values()])
+
+    def oversubscription(self) -> dict[str, float]:
+        """Return the factor by which each level reduces the rate of a chip, innermost first.
+
+        The rates are those at which all chips send to all others. A level is named after the
+        groups of nodes that share its bundles of links; one with a single group is left out,
+        because no traffic of the pool crosses it. The factors are at least 1, and their product
+        is the rate of the port divided by :meth:`effective_nic_Bps`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> pool.build_fabric().oversubscription()
+        {'unit': 1.0}
+        """
+        rate, factors = self.port_Bps(), {}
+        for name, share in self._shares().items():
+            below, rate = rate, min(rate, share)
+            factors[name] = below / rate
+        return factors
+
+    def _shares(self) -> dict[str, float]:
+        """Return the share of one chip in each trunk that traffic of the pool crosses (bytes/s)."""
+        return {
+            trunk.name: trunk.up_Bps / (trunk.group_nodes * self.endpoints.chips_per_node)
             for trunk in self.trunks()
             if trunk.n_groups > 1
-        ]
-        return min([self.port_Bps(), *shares])
+        }
 
     def ratio_notes(self) -> list[str]:
         """Return notes on differences between the requested and the built oversubscription.

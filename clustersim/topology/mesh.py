@@ -69,6 +69,8 @@ class _Flat(Fabric):
 class FullMeshFabric(_Flat):
     """A full mesh: n nodes and n (n - 1) / 2 links, of which (n/2)^2 cross the bisection."""
 
+    port_hops = 0.5
+
     def __init__(self, spec: FullMesh, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
         self.spec = spec

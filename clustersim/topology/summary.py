@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clustersim.brief import Brief
 from clustersim.errors import check_kind
@@ -27,6 +27,8 @@ class PoolSummary:
         Levels of links from the nodes upwards.
     port_Bps, nic_Bps : float
         Network bandwidth of one chip, before and after oversubscription (bytes/s).
+    oversubscription_by_level : dict of str to float
+        Factors whose product is :attr:`oversubscription`, by the groups that share uplinks.
     bisection_Bps : float
         Capacity between two halves of the pool, one direction (bytes/s).
     virtual_clusters : dict of str to int
@@ -57,6 +59,7 @@ class PoolSummary:
     virtual_clusters: dict[str, int]
     datacenter_Bps: float
     notes: tuple[str, ...] = ()
+    oversubscription_by_level: dict[str, float] = field(default_factory=dict)
 
     @property
     def switches(self) -> int:
@@ -159,4 +162,5 @@ def _summarise_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> PoolSum
         virtual_clusters=spec.virtual_cluster_nodes(),
         datacenter_Bps=datacenter_Bps,
         notes=(*fabric.ratio_notes(), *fabric.count_notes(), *spec.share_notes()),
+        oversubscription_by_level=fabric.oversubscription(),
     )

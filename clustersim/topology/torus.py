@@ -55,6 +55,8 @@ class TorusFabric(Fabric):
         Indices of the dimensions with links, that is, with two or more nodes.
     """
 
+    port_hops = 0.5
+
     def __init__(self, spec: Torus, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
         self.spec = spec
@@ -113,6 +115,12 @@ class TorusFabric(Fabric):
         if not self.wrapped:
             return self.port_Bps()
         return min(self.port_Bps(), 4 * self.bisection_Bps() / self.endpoints.chips)
+
+    def oversubscription(self) -> dict[str, float]:
+        """Return the factor by which the bisection reduces the rate of a chip."""
+        if not self.wrapped:
+            return {}
+        return {"bisection": self.port_Bps() / self.effective_nic_Bps()}
 
     def leaf_of_node(self) -> NDArray[np.int32]:
         """Return the index of each node's ring along the last dimension (it has no leaf switch)."""

@@ -132,6 +132,19 @@ def test_topology(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_topology_explains_its_total_oversubscription(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "tree.yaml"
+    fabric = "{type: fat-tree, k: 4, oversubscription: {edge: 2, aggregation: 3}}"
+    path.write_text(
+        f"name: tree\npools:\n  gpu: {{accelerator: H200, nodes: 16, fabric: {fabric}}}\n"
+    )
+    printed = call(capsys, "topology", str(path))
+    assert "gpu     6:1  edge 2:1 x pod 3:1" in printed
+    assert "The total is the product of the levels: the network bandwidth of a chip" in printed
+
+
 def test_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     log, model, picture = tmp_path / "jobs.csv", tmp_path / "model.yaml", tmp_path / "jobs.svg"
     write_long_log(log)

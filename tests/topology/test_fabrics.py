@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import networkx as nx
 import pytest
 
@@ -248,6 +250,24 @@ def test_oversubscription_divides_the_effective_rate(make_spec):
     pool = summarise(make_spec(tree, 16)).pools[0]
     assert pool.nic_Bps == pytest.approx(NIC / 6)
     assert [level.oversubscription for level in pool.levels] == [None, 2, 3]
+
+
+def test_total_oversubscription_is_the_product_of_the_levels(case):
+    spec, _ = case
+    (pool,) = summarise(spec).pools
+    factors = pool.oversubscription_by_level
+    assert math.prod(factors.values()) == pytest.approx(pool.oversubscription, rel=1e-12)
+    assert all(factor >= 1 for factor in factors.values())
+
+
+def test_oversubscription_by_level(make_spec):
+    tree = {"type": "fat-tree", "k": 4, "oversubscription": {"edge": 2, "aggregation": 3}}
+    (pool,) = summarise(make_spec(tree, 16)).pools
+    assert pool.oversubscription_by_level == pytest.approx({"edge": 2, "pod": 3})
+    (pool,) = summarise(make_spec(tree, 4)).pools  # one pod: nothing crosses the cores
+    assert pool.oversubscription_by_level == pytest.approx({"edge": 2})
+    (pool,) = summarise(make_spec({"type": "torus", "dims": [16, 4]}, 64)).pools
+    assert pool.oversubscription_by_level == pytest.approx({"bisection": 8})
 
 
 def test_oversubscription_above_the_only_unit_does_not_count(make_spec):
