@@ -19,8 +19,11 @@ binary_tree           the whole message passes every level of a tree before the 
 double_binary_tree    two trees, each for half of the message, in which a rank is a leaf of one and
                       a node of the other; pipelined (Sanders, Speck and Träff, "Two-tree algorithms
                       for full bandwidth broadcast, reduction and scan", 2009; NCCL since 2.4)
-in_switch             the switch adds and copies (NVLink SHARP, SHARP): a chip sends S and receives
-                      S / n, then sends S / n and receives S
+in_switch             the switch adds the shard of every rank and copies the sums (NVLink SHARP): a
+                      chip sends S and receives S / n, then sends S / n and receives S
+aggregation_tree      a tree of switches adds on the way up and copies on the way down: a chip sends
+                      S and receives S (Graham et al., "Scalable hierarchical aggregation protocol
+                      (SHArP)", 2016)
 ====================  ==============================================================================
 """
 
@@ -166,6 +169,7 @@ _IN_SWITCH = {
     "all_gather": Cost(_one, _shards),
     "broadcast": Cost(_one, _one),
 }
+_AGGREGATION_TREE = {"all_reduce": Cost(_two, _one), "broadcast": Cost(_one, _one)}
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
@@ -178,6 +182,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             Algorithm("binary_tree", _BINARY_TREE),
             Algorithm("double_binary_tree", _DOUBLE_BINARY_TREE),
             Algorithm("in_switch", _IN_SWITCH, ("switch",)),
+            Algorithm("aggregation_tree", _AGGREGATION_TREE, ("switch",)),
         )
     }
 )
