@@ -114,9 +114,14 @@ def constants_of(fabric: Ints) -> Ints:
     >>> constants_of(np.array([0, 1, 2])).tolist()
     [0, 0, 1]
     """
-    table = np.array([FABRICS.index(fabrics()[name].constants) for name in FABRIC_NAMES])
-    found: Ints = table[fabric]
+    found: Ints = _places()[fabric]
     return found
+
+
+@functools.cache
+def _places() -> Ints:
+    """Return the index of the constants of each fabric, in the order of :data:`FABRIC_NAMES`."""
+    return np.array([FABRICS.index(fabrics()[name].constants) for name in FABRIC_NAMES])
 
 
 def step_factor(fabric: Fabric, start_ups: Mapping[str, float]) -> float:
