@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     missing = [f"--{name}" for name in JOB if name not in given]
     if missing:
         raise InputError("collective", f"needs {', '.join(missing)}; or --errors")
+    if args.copies is not None and args.op != "all_to_all":
+        raise InputError("--copies", f"is only for --op all_to_all, found --op {args.op}")
     return _print_times(args)
 
 
