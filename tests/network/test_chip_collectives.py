@@ -197,7 +197,8 @@ def test_monotone(kind, chip, size, domains, factor):
     base = seconds() * (1 + 1e-12)
     assert 0 < seconds(size=max(size / factor, 1e-3)) <= base
     assert seconds(nic_Bps=chip.nic_Bps * factor) <= base
-    assert seconds(fabric="roce") >= seconds() * (1 - 1e-12)
+    if not (name in SCHEDULES and SCHEDULES[name].fabrics):
+        assert seconds(fabric="roce") >= seconds() * (1 - 1e-12)
 
 
 @given(
