@@ -9,6 +9,7 @@ import pytest
 import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.network.chip_collectives import estimate_collective
+from tests.reference_data import ROOT
 
 JOB = ("--op", "all_reduce", "--size", "1GB", "--accelerator", "H200", "--count", "64")
 
@@ -91,3 +92,19 @@ def test_errors_by_chip_and_operation(capsys):
 def test_unusable_options(capsys, arguments, message):
     assert main(["collective", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_page_shows_what_the_command_prints(capsys):
+    page = (ROOT / "docs" / "collectives.md").read_text(encoding="utf-8")
+    assert printed(capsys, *JOB).strip() in page
+    rows = json.loads(printed(capsys, "--errors", "--json"))["errors"]
+    named = {row["operation"]: row for row in rows if row["accelerator"] == "all"}
+    for kind, words in (
+        ("large", "messages of 64 MiB and more"),
+        ("small", "smaller messages"),
+        ("all", "all"),
+    ):
+        row = named[kind]
+        rates = [100 * row[name] for name in ("median_error", "held_out_median_error")]
+        line = f"| {words} | {row['rows']} | {rates[0]:.1f} % | {rates[1]:.1f} % "
+        assert f"{line}({row['held_out_rows']} rows) |" in page
