@@ -75,6 +75,9 @@ class Accelerator(Brief):
         Source by attribute. A text that starts with ``assumption:`` means that no source was found.
     aliases : tuple of str
         Other names.
+    transport : str
+        Fabric between nodes: ``infiniband``, ``roce``, ``efa`` or ``tcpx``. A topology sets it for
+        the chips of a pool.
 
     Examples
     --------
@@ -113,6 +116,7 @@ class Accelerator(Brief):
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    transport: str = "infiniband"
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         peaks = [f"{format_rate(rate, 'FLOP/s')} {name}" for name, rate in self.peak_flops.items()]

@@ -33,6 +33,7 @@ COMMANDS = (
     "trace",
     "timeline",
     "forecast",
+    "collective",
     "measure",
     "fit",
     "metrics",

@@ -1,5 +1,7 @@
 """Links, collectives, flows and trunks: how long communication takes."""
 
+from clustersim.network.alpha_beta import Dimension, collective_time
+from clustersim.network.chip_collectives import CollectiveTime, estimate_collective
 from clustersim.network.contention import NetworkResponse, SharedTrunks
 from clustersim.network.flows import simulate_flows
 from clustersim.network.gang_traffic import GangTraffic, gang_traffic
@@ -8,10 +10,14 @@ from clustersim.network.trunks import LEVELS, TrunkGraph, trunk_graph
 
 __all__ = [
     "LEVELS",
+    "CollectiveTime",
+    "Dimension",
     "GangTraffic",
     "NetworkResponse",
     "SharedTrunks",
     "TrunkGraph",
+    "collective_time",
+    "estimate_collective",
     "gang_traffic",
     "max_min_rates",
     "simulate_flows",

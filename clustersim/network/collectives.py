@@ -47,6 +47,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.array_types import Bools, Floats
+from clustersim.network.algorithms import ALGORITHMS
 from clustersim.network.corners import larger, smaller
 
 __all__ = [
@@ -55,9 +56,11 @@ __all__ = [
     "all_reduce_seconds",
     "all_to_all_seconds",
     "members_inside",
+    "mesh_volume",
     "point_to_point_seconds",
     "reduce_scatter_seconds",
     "token_exchange_seconds",
+    "transfer_seconds",
 ]
 
 
@@ -88,6 +91,9 @@ class Links:
     scaleup_step_s, nic_step_s : array
         Additional start-up time of the protocol for large messages over the protocol for small
         messages, within a domain and for each doubling of the number of domains.
+    mesh_reduce_cost : array
+        Time per byte of an all-reduce in a mesh divided by that of its reduce-scatter and
+        all-gather.
     corner : float
         Width of the corners at which the slower level or the protocol changes. It is 0 in the
         model; a fit rounds the corners (:func:`clustersim.network.corners.smaller`).
@@ -105,6 +111,7 @@ class Links:
     scaleup_step_s: Floats | float = 0.0
     nic_slope: Floats | float = 0.0
     nic_step_s: Floats | float = 0.0
+    mesh_reduce_cost: Floats | float = 1.0
     corner: Floats | float = 0.0
 
 
@@ -113,13 +120,19 @@ def members_inside(ranks: Floats, stride: Floats, links: Links) -> Floats:
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
-def _seconds(
+def transfer_seconds(
     size_bytes: Floats, near: Floats, far: Floats, inside: Floats, domains: Floats, links: Links
 ) -> Floats:
     """Return the time of the slower level, plus start-up times and the protocol switch.
 
-    `near` and `far` are the bytes that a rank sends within its domain and beyond it, divided by
-    `size_bytes`.
+    Parameters
+    ----------
+    size_bytes : array
+    near, far : array
+        Bytes that a rank sends within its domain and beyond it, divided by `size_bytes`.
+    inside, domains : array
+        Ranks of the group in one domain, and number of domains.
+    links : Links
     """
     near_s = near * (size_bytes / links.scaleup_Bps)
     far_s = far * (size_bytes / links.nic_Bps)
@@ -131,7 +144,12 @@ def _seconds(
     return larger(near_s, far_s, corner) + start + near_switch + far_switch
 
 
-def _mesh_volume(inside: Floats, links: Links) -> Floats:
+_RING = ALGORITHMS["ring"].costs
+_IN_SWITCH = ALGORITHMS["in_switch"].costs
+_TREE_OF_TWO = float(ALGORITHMS["double_binary_tree"].costs["all_reduce"].volume(np.array(2.0)))
+
+
+def mesh_volume(inside: Floats, links: Links) -> Floats:
     """Return the effective volume of gathering one byte among `inside` chips of a mesh.
 
     It is the number of bytes that take the same time at the combined bandwidth of all links of a
@@ -158,13 +176,13 @@ def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
-    ring = (ranks - 1.0) / ranks
+    ring = _RING["all_gather"].volume(ranks)
     near, far = ring, ring
     if np.any(links.mesh):
-        near = np.where(links.mesh, _mesh_volume(inside, links), ring)
-        far = np.where(links.mesh, (domains - 1.0) / domains, ring)
+        near = np.where(links.mesh, mesh_volume(inside, links), ring)
+        far = np.where(links.mesh, _RING["all_gather"].volume(domains), ring)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return _seconds(size_bytes, near, far, inside, domains, links)
+    return transfer_seconds(size_bytes, near, far, inside, domains, links)
 
 
 def reduce_scatter_seconds(
@@ -184,15 +202,16 @@ def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
-    ring = 2.0 * (ranks - 1.0) / ranks
+    ring = _RING["all_reduce"].volume(ranks)
     many = domains > 2
-    reduced = np.where(many, np.inf, links.reduce_cost) * (1.0 + 1.0 / inside)
-    near, far = np.minimum(ring, reduced), np.where(many, ring, 1.0)
+    reduced = np.where(many, np.inf, links.reduce_cost) * _IN_SWITCH["all_reduce"].volume(inside)
+    near, far = np.minimum(ring, reduced), np.where(many, ring, _TREE_OF_TWO)
     if np.any(links.mesh):
-        near = np.where(links.mesh, 2.0 * _mesh_volume(inside, links), near)
-        far = np.where(links.mesh, 2.0 * (domains - 1.0) / domains, far)
+        reduction = links.mesh_reduce_cost * mesh_volume(inside, links)
+        near = np.where(links.mesh, 2.0 * reduction, near)
+        far = np.where(links.mesh, _RING["all_reduce"].volume(domains), far)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return _seconds(size_bytes, near, far, inside, domains, links)
+    return transfer_seconds(size_bytes, near, far, inside, domains, links)
 
 
 def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
@@ -201,7 +220,7 @@ def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
     near = peers * (inside > 1) / ranks
     far = (ranks - inside) / ranks
-    return _seconds(size_bytes, near, far, inside, ranks / inside, links)
+    return transfer_seconds(size_bytes, near, far, inside, ranks / inside, links)
 
 
 def token_exchange_seconds(
@@ -252,9 +271,9 @@ def token_exchange_seconds(
     domains = ranks / inside
     near = copies * (inside - 1.0) / inside
     if np.any(links.mesh):
-        near = np.where(links.mesh, copies * _mesh_volume(inside, links) * (inside > 1), near)
+        near = np.where(links.mesh, copies * mesh_volume(inside, links) * (inside > 1), near)
     far = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** copies)
-    return _seconds(size_bytes, near, far, inside, domains, links)
+    return transfer_seconds(size_bytes, near, far, inside, domains, links)
 
 
 def point_to_point_seconds(size_bytes: Floats, stride: Floats, links: Links) -> Floats:

@@ -17,7 +17,7 @@ errors are computed from the Jacobian. They are scaled up if the residuals are l
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
@@ -31,16 +31,21 @@ from clustersim.network.collectives import (
     Links,
     all_gather_seconds,
     all_reduce_seconds,
+    all_to_all_seconds,
     point_to_point_seconds,
+    token_exchange_seconds,
 )
 from clustersim.network.constants import FABRICS, GENERATIONS, Constant, links_of_constants
+from clustersim.network.operations import PLAIN, OperationFactors, links_of_operation
 from clustersim.units import format_percent
 
 __all__ = ["LinkFit", "MeasuredCollectives", "fit_links", "predicted_seconds", "read_collectives"]
 
 Key = tuple[str, str]
 
-COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "send_recv")
+EXPERTS_PER_TOKEN = 8.0
+"""Copies of a token in the measured exchanges."""
+
 BENCH = "all_reduce_bench"
 """Benchmark whose calls wait for the host; the same chips start 20 us sooner without this wait."""
 
@@ -69,7 +74,7 @@ class MeasuredCollectives:
 
     Attributes
     ----------
-    id, accelerator, collective : tuple of str
+    id, accelerator, collective, source : tuple of str
     seconds, size_bytes, ranks : array
     scaleup_Bps, nic_Bps : array
         Nominal bandwidth of one chip in one direction (bytes/s). Rows on a single node do not use
@@ -95,6 +100,7 @@ class MeasuredCollectives:
     fabric: Ints
     ring: Bools
     bench: Bools
+    source: tuple[str, ...]
 
 
 def _number(row: Mapping[str, str], name: str, otherwise: float) -> float:
@@ -115,9 +121,14 @@ def _seconds_of(row: Mapping[str, str], size: float, ranks: float) -> float:
     return factor * size / (1e9 * float(row["busbw_GBps"]))
 
 
-def read_collectives() -> MeasuredCollectives:
-    """Read the measured rows that come with the package (see ``data/README.md``)."""
-    file = resources.files("clustersim.network").joinpath("data", "collectives.csv")
+def read_collectives(name: str = "collectives.csv") -> MeasuredCollectives:
+    """Read measured rows that come with the package (see ``data/README.md``).
+
+    Parameters
+    ----------
+    name : {"collectives.csv", "collectives_2026.csv"}
+    """
+    file = resources.files("clustersim.network").joinpath("data", name)
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
     sizes = [_number(row, "size_bytes", LARGE_BYTES) for row in rows]
     ranks = [float(row["ranks"]) for row in rows]
@@ -135,16 +146,21 @@ def read_collectives() -> MeasuredCollectives:
         fabric=np.array([FABRICS.index(row["fabric"] or "rdma") for row in rows]),
         ring=np.array([row["algorithm"] == "ring" for row in rows]),
         bench=np.array([row["bench"] == BENCH for row in rows]),
+        source=tuple(row["source"] for row in rows),
     )
 
 
-def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) -> Floats:
+def predicted_seconds(
+    rows: MeasuredCollectives,
+    values: Mapping[Key, float],
+    factors: OperationFactors = PLAIN,
+) -> Floats:
     """Return the time of every row in seconds, as predicted with the given constants."""
     links = links_of_constants(
         values,
         scaleup_Bps=rows.scaleup_Bps,
         nic_Bps=rows.nic_Bps,
-        scaleup_size=np.full(len(rows.id), _DOMAIN),
+        scaleup_size=np.where(rows.nodes > 1, rows.ranks / rows.nodes, _DOMAIN),
         mesh=rows.generation == GENERATIONS.index("mesh"),
         mesh_peers=np.full(len(rows.id), _DOMAIN - 1.0),
         generation=rows.generation,
@@ -155,14 +171,19 @@ def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) ->
     links = Links(**fields | {"reduce_cost": cost})
     one = np.ones(len(rows.id))
     kind = np.array(rows.collective)
-    seconds: Floats = np.select(
-        [kind == "all_reduce", kind == "send_recv"],
-        [
-            all_reduce_seconds(rows.size_bytes, rows.ranks, one, links),
-            point_to_point_seconds(rows.size_bytes, one, links),
-        ],
-        all_gather_seconds(rows.size_bytes, rows.ranks, one, links),
-    )
+    group = (rows.ranks, one)
+    size, each = rows.size_bytes, EXPERTS_PER_TOKEN * one
+    times: dict[str, Callable[[Links], Floats]] = {
+        "all_reduce": lambda used: all_reduce_seconds(size, *group, used),
+        "send_recv": lambda used: point_to_point_seconds(size, one, used),
+        "all_to_all": lambda used: all_to_all_seconds(size, *group, used),
+        "token_exchange": lambda used: token_exchange_seconds(size, each, *group, used),
+    }
+    seconds = all_gather_seconds(size, *group, links)
+    for name, time in times.items():
+        if np.any(kind == name):
+            used = links_of_operation(links, name, factors)
+            seconds = np.where(kind == name, time(used), seconds)
     return seconds + rows.bench * values[BENCH, "latency_s"]
 
 

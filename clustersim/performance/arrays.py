@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Accelerator, Model
 from clustersim.network.constants import generation_of
+from clustersim.network.fabrics import FABRIC_NAMES
 
 __all__ = [
     "DISPATCHERS",
@@ -217,7 +218,8 @@ class AcceleratorArrays(Columns):
     `peak_flops` is the peak in the requested precision, and `fp8` says whether that precision is
     FP8. `hbm_bytes` counts a stated gigabyte as a binary one (:data:`BINARY_GIGABYTE`).
     `mesh_peers` is the number of links over which a mesh chip divides its scale-up bandwidth.
-    `link_generation` is an index into :data:`clustersim.network.constants.GENERATIONS`.
+    `link_generation` is an index into :data:`clustersim.network.constants.GENERATIONS`, and
+    `fabric` one into :data:`clustersim.network.fabrics.FABRIC_NAMES`.
 
     Examples
     --------
@@ -240,6 +242,7 @@ class AcceleratorArrays(Columns):
     scaleup_size: Floats
     nic_Bps: Floats
     link_generation: Ints
+    fabric: Ints
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
@@ -284,6 +287,7 @@ class AcceleratorArrays(Columns):
                 [generation_of(c.family, mesh=c.scaleup_shape == "mesh") for c in chips],
                 dtype=np.int64,
             ),
+            fabric=np.array([FABRIC_NAMES.index(c.transport) for c in chips], dtype=np.int64),
         )
 
 

@@ -11,6 +11,7 @@ from clustersim.array_types import Bools, Floats
 from clustersim.network.collectives import Links
 from clustersim.network.constants import fitted_values, links_of_constants
 from clustersim.network.corners import smaller
+from clustersim.network.fabrics import constants_of
 from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.performance.coefficients import Coefficients
 
@@ -70,7 +71,7 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
         mesh=chips.mesh,
         mesh_peers=chips.mesh_peers,
         generation=chips.link_generation,
-        fabric=np.zeros((), dtype=np.int64),
+        fabric=constants_of(chips.fabric if np.any(chips.fabric) else np.zeros((), np.int64)),
     )
     return Rates(
         fp8=chips.fp8,

@@ -231,10 +231,11 @@ class Speeds:
 
 
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """Return the pool's chip, with the scale-up link that the topology defines for it."""
+    """Return the pool's chip, with the links that the topology defines for it."""
     chip = catalogue.accelerator(pool.accelerator)
     return replace(
         chip,
         scaleup_Bps=chip.scaleup_Bps if pool.scaleup_Bps is None else pool.scaleup_Bps,
         scaleup_shape=pool.scaleup_shape or chip.scaleup_shape,
+        transport=pool.transport or chip.transport,
     )

@@ -42,6 +42,9 @@ class Pool:
         applies.
     scaleup_shape : str or None
         ``switch``, ``mesh`` or ``none``; None if the catalogue's value applies.
+    transport : str or None
+        Fabric between nodes (``infiniband``, ``roce``, ``efa``, ``tcpx``); None if the catalogue's
+        value applies.
     port_Bps : float
         Network bandwidth of one chip before oversubscription (bytes/s).
     port_hops : float
@@ -82,6 +85,7 @@ class Pool:
     virtual_clusters: dict[str, int] = field(default_factory=dict)
     scaleup_Bps: float | None = None
     scaleup_shape: str | None = None
+    transport: str | None = None
     port_Bps: float = float("inf")
     port_hops: float = 1.0
     hop_s: float = 0.0
@@ -210,6 +214,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         virtual_clusters=spec.virtual_cluster_nodes(),
         scaleup_Bps=spec.scale_up.bandwidth,
         scaleup_shape=spec.scale_up.shape,
+        transport=spec.transport,
         port_Bps=fabric.port_Bps(),
         port_hops=fabric.port_hops,
         hop_s=spec.fabric.latency,

@@ -200,6 +200,7 @@ def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
             "accelerator": chip.name,
             "chips_per_node": chips_per_node,
             "nic": chip.nic_Bps if pool.nic is None else pool.nic,
+            "transport": pool.transport or chip.transport,
             "scale_up": link.model_copy(
                 update={
                     "bandwidth": chip.scaleup_Bps if link.bandwidth is None else link.bandwidth,

@@ -140,6 +140,11 @@ class PoolSpec(FileModel):
         description="scale-out network bandwidth of one chip, one direction; by default from the "
         "catalogue",
     )
+    transport: Literal["infiniband", "roce", "efa", "tcpx"] | None = Field(
+        None,
+        description="how chips reach other nodes: infiniband, roce, efa (AWS Elastic Fabric "
+        "Adapter) or tcpx (Google GPUDirect-TCPX); by default from the catalogue",
+    )
     scale_up: ScaleUp = Field(
         default_factory=ScaleUp, description="scale-up link; by default from the catalogue"
     )

@@ -66,6 +66,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "topology": ["mixed-small"],
     "trace": ["jobs.csv", "--accelerators", "16"],
     "timeline": ["replay", "--out", "timeline.json"],
+    "collective": ["--op", "all_reduce", "--size", "1GB", "--accelerator", "H200", "--count", "64"],
     "measure": ["--kinds", "collective", "--device", "cpu", "--out", "chip.csv"],
     "fit": ["--only", "runs.csv", "--no-validation", "--out", "mine.json"],
     "metrics": ["p95_wait_s"],

@@ -73,6 +73,7 @@ def chip(**changes):
         "hbm_Bps": MEMORY_BPS, "scaleup_Bps": NEAR_BPS, "mesh": False, "mesh_peers": 7.0,
         "scaleup_size": 8.0, "nic_Bps": FAR_BPS,
         "link_generation": GENERATIONS.index("switch"),
+        "fabric": 0,
     }  # fmt: skip
     return columns(AcceleratorArrays, shape | changes)
 
