@@ -18,7 +18,7 @@ from clustersim.cli.options import (
     catalogue_arguments,
     whole_number,
 )
-from clustersim.cli.result_json import write_last
+from clustersim.cli.texts.result_json import write_last
 from clustersim.console import repeat, shows_progress
 from clustersim.interrupts import held, last_words
 

@@ -18,7 +18,7 @@ from clustersim.cli.options import (
     whole_number,
 )
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_json import write_last
+from clustersim.cli.texts.result_json import write_last
 from clustersim.cli.texts.result_text import exit_code, result_data, result_text, wrong_lines
 from clustersim.console import repeat
 from clustersim.errors import InputError

@@ -19,7 +19,7 @@ from clustersim.cli.options import (
     whole_number,
 )
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_json import write_last
+from clustersim.cli.texts.result_json import write_last
 from clustersim.cli.texts.result_text import (
     exit_code,
     plugins_metrics,

@@ -17,7 +17,7 @@ from clustersim.cli.options import (
     add_quick,
     whole_number,
 )
-from clustersim.cli.result_json import write_last
+from clustersim.cli.texts.result_json import write_last
 from clustersim.console import plain_notes
 from clustersim.errors import InputError
 
