@@ -160,6 +160,8 @@ def estimate_traffic(
         raise InputError("traffic", f"no plan fits: {choice.reason}")
     chosen = choice.plans[0]
     notes += choice.notes[0]
+    if not job.step(chosen).fits[0]:
+        notes.append("The plan does not fit in the memory of the chips.")
     traffic = _traffic(job, chosen, None, 0.0)
     found = TrafficEstimate(
         *(shape, chip, count, batch, chip.nic_Bps, chosen, traffic, None, None, (), (), 0.0),
@@ -237,11 +239,10 @@ def _on_nodes(
     """Add what depends on the nodes."""
     chosen = _chosen_nodes(site, job.count, placement) if nodes is None else list(nodes)
     chips = _divided(job.count, len(chosen), site.pool)
-    inside = chips_inside(
-        site.graph, chosen, chips, int(job.rows([dict(found.plan)]).chips.scaleup_size[0])
-    )
-    latency_s = path_latency(site.graph, chosen)
     rows = job.rows([dict(found.plan)])
+    whole = int(rows.chips.scaleup_size[0])
+    inside = chips_inside(site.graph, chosen, chips, whole)
+    latency_s = path_latency(site.graph, chosen)
     levels = placed_traffic(
         *(site.graph, chosen, chips, rows.models, rows.chips, rows.plans),
         global_batch=float(job.batch),

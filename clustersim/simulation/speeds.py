@@ -324,10 +324,10 @@ class Speeds:
             if not left:
                 break
             assert self.catalogue is not None, "models need a catalogue"
-            names = {job.model: self.catalogue.model(job.model) for job in left if job.model}
+            names = {job: self.catalogue.model(job.model) for job in left if job.model}
             pools = [self.cluster.pools[job.pool] for job in left]
             placed = placed_responses(
-                [names[job.model] for job in left],
+                [names[job] for job in left],
                 [self._chips[job.pool] for job in left],
                 [job.size * 2**doublings for job in left],
                 [job.inside for job in left],
