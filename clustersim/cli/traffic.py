@@ -22,8 +22,7 @@ scale-up links and over the network, and what of the communication computation d
 EXAMPLES = """\
 example:
   clustersim traffic --model llama3-70b --accelerator H200 --count 512
-  clustersim traffic --model llama3-70b --accelerator H200 --count 512 --topology h200-superpod \\
-      --placement spread"""
+  clustersim traffic --model llama3-8b --accelerator H200 --count 64 --topology h200-superpod"""
 MOST_NODES = 1_000_000
 
 

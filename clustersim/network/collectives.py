@@ -63,7 +63,6 @@ __all__ = [
     "point_to_point_seconds",
     "reduce_scatter_seconds",
     "token_exchange",
-    "token_exchange_seconds",
 ]
 
 
@@ -131,11 +130,13 @@ class Transfer:
         Bytes that take the time of the collective within a domain and beyond it, divided by
         `size_bytes`. For a mesh and for a reduction in the switch, `near` is an equivalent: the
         bytes that would take as long over all links of a chip, or in a ring.
-    sent : array
-        Bytes that a chip sends in all, divided by `size_bytes`: the mean over the chips of the
-        group.
+    volume : array
+        Bytes that a chip sends in all, divided by `size_bytes`, if the switch does not reduce: the
+        mean over the chips of the group.
     inside, domains : array
         Ranks that share a scale-up domain, and number of domains.
+    mesh : array of bool, or None
+        For an all-reduce, whether the domain is a mesh; a switch may reduce instead of a ring.
 
     Examples
     --------
@@ -152,9 +153,10 @@ class Transfer:
     size_bytes: Floats
     near: Floats
     far: Floats
-    sent: Floats
+    volume: Floats
     inside: Floats
     domains: Floats
+    mesh: Bools | None = None
 
     @property
     def nic_bytes(self) -> Floats:
@@ -164,7 +166,11 @@ class Transfer:
     @property
     def scaleup_bytes(self) -> Floats:
         """Bytes that a chip sends within its scale-up domain."""
-        return self.size_bytes * np.maximum(self.sent - self.far, 0.0)
+        near = np.maximum(self.volume - self.far, 0.0)
+        if self.mesh is not None:
+            switched = (self.near < self.volume) & (self.inside > 1) & ~self.mesh
+            near = np.where(switched, _in_switch(self.inside), near)
+        return self.size_bytes * near
 
     def nic_seconds(self, links: Links) -> Floats:
         """Return the time in which a network interface sends, without start-up times."""
@@ -189,6 +195,11 @@ def _mesh_volume(inside: Floats, links: Links) -> Floats:
     chip.
     """
     return np.maximum(inside - 1.0, links.mesh_peers) / inside
+
+
+def _in_switch(inside: Floats) -> Floats:
+    """Return what a chip sends if the switch reduces: a tensor, and the shard that it sums."""
+    return 1.0 + 1.0 / inside
 
 
 def all_gather(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Transfer:
@@ -239,18 +250,13 @@ def all_reduce(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) 
     domains = ranks / inside
     ring = 2.0 * (ranks - 1.0) / ranks
     many = domains > 2
-    in_switch = 1.0 + 1.0 / inside
-    reduced = np.where(many, np.inf, links.reduce_cost) * in_switch
+    reduced = np.where(many, np.inf, links.reduce_cost) * _in_switch(inside)
     near, far = np.minimum(ring, reduced), np.where(many, ring, 1.0)
     if np.any(links.mesh):
         near = np.where(links.mesh, 2.0 * _mesh_volume(inside, links), near)
         far = np.where(links.mesh, 2.0 * (domains - 1.0) / domains, far)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    sent = ring
-    if np.any(np.isfinite(links.reduce_cost)):
-        switched = (reduced < ring) & (inside > 1) & ~links.mesh
-        sent = np.where(switched, in_switch + far, ring)
-    return Transfer(size_bytes, near, far, sent, inside, domains)
+    return Transfer(size_bytes, near, far, ring, inside, domains, links.mesh)
 
 
 def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
@@ -320,17 +326,10 @@ def token_exchange(
     domains = ranks / inside
     near = copies * (inside - 1.0) / inside
     far = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** copies)
-    sent = near + far
+    volume = near + far
     if np.any(links.mesh):
         near = np.where(links.mesh, copies * _mesh_volume(inside, links) * (inside > 1), near)
-    return Transfer(size_bytes, near, far, sent, inside, domains)
-
-
-def token_exchange_seconds(
-    size_bytes: Floats, copies: Floats, ranks: Floats, stride: Floats, links: Links
-) -> Floats:
-    """Return the time of :func:`token_exchange` in seconds, for one way."""
-    return token_exchange(size_bytes, copies, ranks, stride, links).seconds(links)
+    return Transfer(size_bytes, near, far, volume, inside, domains)
 
 
 def point_to_point(size_bytes: Floats, stride: Floats, links: Links) -> Transfer:
