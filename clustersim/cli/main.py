@@ -28,6 +28,7 @@ COMMANDS = (
     "report",
     "explain",
     "estimate",
+    "traffic",
     "catalogue",
     "topology",
     "trace",

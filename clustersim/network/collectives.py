@@ -52,14 +52,19 @@ from clustersim.network.corners import larger, smaller
 
 __all__ = [
     "Links",
+    "Transfer",
+    "all_gather",
     "all_gather_seconds",
+    "all_reduce",
     "all_reduce_seconds",
+    "all_to_all",
     "all_to_all_seconds",
     "members_inside",
     "mesh_volume",
+    "point_to_point",
     "point_to_point_seconds",
     "reduce_scatter_seconds",
-    "token_exchange_seconds",
+    "token_exchange",
     "transfer_seconds",
 ]
 
@@ -144,6 +149,71 @@ def transfer_seconds(
     return larger(near_s, far_s, corner) + start + near_switch + far_switch
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Bytes that a collective moves over each level of links, from which its time follows.
+
+    Attributes
+    ----------
+    size_bytes : array
+        Size of the tensor.
+    near, far : array
+        Bytes that take the time of the collective within a domain and beyond it, divided by
+        `size_bytes`. For a mesh and for a reduction in the switch, `near` is an equivalent: the
+        bytes that would take as long over all links of a chip, or in a ring.
+    volume : array
+        Bytes that a chip sends in all, divided by `size_bytes`, if the switch does not reduce: the
+        mean over the chips of the group.
+    inside, domains : array
+        Ranks that share a scale-up domain, and number of domains.
+    mesh : array of bool, or None
+        For an all-reduce, whether the domain is a mesh; a switch may reduce instead of a ring.
+
+    Examples
+    --------
+    An all-reduce over 16 chips in 4 nodes. Of the 1.875 units that a ring sends per chip, a quarter
+    leaves the node:
+
+    >>> one = np.ones(1)
+    >>> links = Links(450e9 * one, 50e9 * one, 4 * one, one < 0, 3 * one)
+    >>> transfer = all_reduce(one, 16 * one, one, links)
+    >>> transfer.nic_bytes.tolist(), transfer.scaleup_bytes.tolist()
+    ([0.46875], [1.40625])
+    """
+
+    size_bytes: Floats
+    near: Floats
+    far: Floats
+    volume: Floats
+    inside: Floats
+    domains: Floats
+    mesh: Bools | None = None
+
+    @property
+    def nic_bytes(self) -> Floats:
+        """Bytes that a chip sends over its network interface."""
+        return self.size_bytes * self.far
+
+    @property
+    def scaleup_bytes(self) -> Floats:
+        """Bytes that a chip sends within its scale-up domain."""
+        near = np.maximum(self.volume - self.far, 0.0)
+        if self.mesh is not None:
+            switched = (self.near < self.volume) & (self.inside > 1) & ~self.mesh
+            near = np.where(switched, _IN_SWITCH["all_reduce"].volume(self.inside), near)
+        return self.size_bytes * near
+
+    def nic_seconds(self, links: Links) -> Floats:
+        """Return the time in which a network interface sends, without start-up times."""
+        return self.far * (self.size_bytes / links.nic_Bps)
+
+    def seconds(self, links: Links) -> Floats:
+        """Return the time of the slower level, plus start-up times and the protocol switch."""
+        return transfer_seconds(
+            self.size_bytes, self.near, self.far, self.inside, self.domains, links
+        )
+
+
 _RING = ALGORITHMS["ring"].costs
 _IN_SWITCH = ALGORITHMS["in_switch"].costs
 _TREE_OF_TWO = float(ALGORITHMS["double_binary_tree"].costs["all_reduce"].volume(np.array(2.0)))
@@ -158,8 +228,10 @@ def mesh_volume(inside: Floats, links: Links) -> Floats:
     return np.maximum(inside - 1.0, links.mesh_peers) / inside
 
 
-def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time in which every rank gathers equal shards of a tensor from all ranks.
+def all_gather(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Transfer:
+    """Return the transfer in which every rank gathers equal shards of a tensor from all ranks.
+
+    To sum a tensor over all ranks and leave one shard on each takes the same transfer.
 
     Parameters
     ----------
@@ -168,11 +240,6 @@ def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
     ranks, stride : array
         Size of the group, and the distance between its ranks in chips.
     links : Links
-
-    Returns
-    -------
-    array
-        Time in seconds; 0 for one rank.
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
@@ -182,7 +249,12 @@ def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
         near = np.where(links.mesh, mesh_volume(inside, links), ring)
         far = np.where(links.mesh, _RING["all_gather"].volume(domains), ring)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return transfer_seconds(size_bytes, near, far, inside, domains, links)
+    return Transfer(size_bytes, near, far, ring, inside, domains)
+
+
+def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
+    """Return the time of :func:`all_gather` in seconds; 0 for one rank."""
+    return all_gather(size_bytes, ranks, stride, links).seconds(links)
 
 
 def reduce_scatter_seconds(
@@ -195,10 +267,10 @@ def reduce_scatter_seconds(
     return all_gather_seconds(size_bytes, ranks, stride, links)
 
 
-def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time to sum a tensor over all ranks and leave the whole result on each.
+def all_reduce(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Transfer:
+    """Return the transfer that sums a tensor over all ranks and leaves the result on each.
 
-    Parameters are as in :func:`all_gather_seconds`.
+    Parameters are as in :func:`all_gather`.
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
@@ -211,27 +283,37 @@ def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
         near = np.where(links.mesh, 2.0 * reduction, near)
         far = np.where(links.mesh, _RING["all_reduce"].volume(domains), far)
     near, far = near * (inside > 1), far * (domains > 1) / inside
-    return transfer_seconds(size_bytes, near, far, inside, domains, links)
+    return Transfer(size_bytes, near, far, ring, inside, domains, links.mesh)
 
 
-def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time in which each rank sends an equal part of its bytes to every rank."""
+def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
+    """Return the time of :func:`all_reduce` in seconds; 0 for one rank."""
+    return all_reduce(size_bytes, ranks, stride, links).seconds(links)
+
+
+def all_to_all(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Transfer:
+    """Return the transfer in which each rank sends an equal part of its bytes to every rank."""
     inside = members_inside(ranks, stride, links)
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
     near = peers * (inside > 1) / ranks
     far = (ranks - inside) / ranks
-    return transfer_seconds(size_bytes, near, far, inside, ranks / inside, links)
+    return Transfer(size_bytes, near, far, (ranks - 1.0) / ranks, inside, ranks / inside)
 
 
-def token_exchange_seconds(
+def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
+    """Return the time of :func:`all_to_all` in seconds."""
+    return all_to_all(size_bytes, ranks, stride, links).seconds(links)
+
+
+def token_exchange(
     size_bytes: Floats, copies: Floats, ranks: Floats, stride: Floats, links: Links
-) -> Floats:
-    """Return the time to send tokens to their experts, once to each scale-up domain.
+) -> Transfer:
+    """Return the transfer that sends tokens to their experts, once to each scale-up domain.
 
     Each token goes to `copies` random ranks. A token with several experts in another domain crosses
     the network once and is copied within that domain (DeepEP, arXiv 2412.19437, section 3.2.2; its
     HybridEP variant does the same). Among D domains, the expected number of other domains is ``(D -
-    1) (1 - (1 - 1 / D)^copies)``, while :func:`all_to_all_seconds` sends ``copies (D - 1) / D``
+    1) (1 - (1 - 1 / D)^copies)``, while :func:`all_to_all` sends ``copies (D - 1) / D``
     copies.
 
     Parameters
@@ -241,13 +323,13 @@ def token_exchange_seconds(
     copies : array
         Experts per token.
     ranks, stride : array
-        As in :func:`all_gather_seconds`.
+        As in :func:`all_gather`.
     links : Links
 
     Returns
     -------
-    array
-        Seconds of one way.
+    Transfer
+        That of one way.
 
     Examples
     --------
@@ -263,17 +345,28 @@ def token_exchange_seconds(
     ...     generation=np.zeros(1, dtype=np.int64),
     ...     fabric=np.zeros((), dtype=np.int64),
     ... )
-    >>> once = token_exchange_seconds(1e8 * one, 8 * one, 32 * one, one, links)
-    >>> bool(once[0] < all_to_all_seconds(8e8 * one, 32 * one, one, links)[0])
+    >>> once = token_exchange(1e8 * one, 8 * one, 32 * one, one, links)
+    >>> bool(once.nic_bytes[0] < all_to_all(8e8 * one, 32 * one, one, links).nic_bytes[0])
     True
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside
     near = copies * (inside - 1.0) / inside
+    far = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** copies)
+    volume = near + far
     if np.any(links.mesh):
         near = np.where(links.mesh, copies * mesh_volume(inside, links) * (inside > 1), near)
-    far = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** copies)
-    return transfer_seconds(size_bytes, near, far, inside, domains, links)
+    return Transfer(size_bytes, near, far, volume, inside, domains)
+
+
+def point_to_point(size_bytes: Floats, stride: Floats, links: Links) -> Transfer:
+    """Return the bytes of one message to the chip at distance `stride`.
+
+    :func:`point_to_point_seconds` is the time of the message.
+    """
+    within = np.where(stride < links.scaleup_size, 1.0, 0.0)
+    one = np.ones(())
+    return Transfer(size_bytes, within, 1.0 - within, one, 1.0 + within, 2.0 - within)
 
 
 def point_to_point_seconds(size_bytes: Floats, stride: Floats, links: Links) -> Floats:

@@ -33,7 +33,7 @@ from clustersim.network.collectives import (
     all_reduce_seconds,
     all_to_all_seconds,
     point_to_point_seconds,
-    token_exchange_seconds,
+    token_exchange,
 )
 from clustersim.network.constants import FABRICS, GENERATIONS, Constant, links_of_constants
 from clustersim.network.operations import PLAIN, OperationFactors, links_of_operation
@@ -177,7 +177,7 @@ def predicted_seconds(
         "all_reduce": lambda used: all_reduce_seconds(size, *group, used),
         "send_recv": lambda used: point_to_point_seconds(size, one, used),
         "all_to_all": lambda used: all_to_all_seconds(size, *group, used),
-        "token_exchange": lambda used: token_exchange_seconds(size, each, *group, used),
+        "token_exchange": lambda used: token_exchange(size, each, *group, used).seconds(used),
     }
     seconds = all_gather_seconds(size, *group, links)
     for name, time in times.items():

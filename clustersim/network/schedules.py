@@ -206,7 +206,7 @@ def _by_rail(group: Group) -> Use:
 def _once_per_domain(group: Group) -> Use:
     """Send a token once to each domain that needs it, where it is copied.
 
-    The message counts all copies. :func:`clustersim.network.collectives.token_exchange_seconds`
+    The message counts all copies. :func:`clustersim.network.collectives.token_exchange`
     derives the expected numbers.
     """
     domains, copies = group.domains, group.copies

@@ -131,7 +131,8 @@ class Columns:
         [1.0, 4.0]
         """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return type(self)(*(getattr(self, column.name)[index] for column in fields))
+        values = (getattr(self, column.name) for column in fields)
+        return type(self)(*(value[index] if np.ndim(value) else value for value in values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,8 @@ class AcceleratorArrays(Columns):
     FP8. `hbm_bytes` counts a stated gigabyte as a binary one (:data:`BINARY_GIGABYTE`).
     `mesh_peers` is the number of links over which a mesh chip divides its scale-up bandwidth.
     `link_generation` is an index into :data:`clustersim.network.constants.GENERATIONS`, and
-    `fabric` one into :data:`clustersim.network.fabrics.FABRIC_NAMES`.
+    `fabric` one into :data:`clustersim.network.fabrics.FABRIC_NAMES`. `path_latency_s` is what the
+    path between two nodes adds to the latency of nodes on one switch.
 
     Examples
     --------
@@ -243,6 +245,7 @@ class AcceleratorArrays(Columns):
     nic_Bps: Floats
     link_generation: Ints
     fabric: Ints
+    path_latency_s: Floats | float = 0.0
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:

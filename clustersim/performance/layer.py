@@ -16,13 +16,16 @@ from clustersim.performance.elementwise import elementwise_seconds, mixture_elem
 from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
 from clustersim.performance.moe import expert_exchange_seconds, expert_seconds
 from clustersim.performance.parallel import (
-    context_seconds,
+    CONTEXT_PASSES,
+    Passes,
+    context_transfer,
     exposed_seconds,
-    mixtures_reduce,
-    tensor_seconds,
+    passes_of,
+    tensor_reductions,
+    tensor_transfer,
 )
 from clustersim.performance.rates import Rates, rates_of
-from clustersim.performance.shard import fully_recomputed
+from clustersim.performance.shard import mixtures_recomputed
 
 __all__ = ["LayerTime", "layer_of", "layer_seconds", "sum_of"]
 
@@ -32,9 +35,6 @@ GRAPH_LAUNCHES = 0.55
 (NVIDIA developer blog 2019, Getting Started with CUDA Graphs)."""
 SELECTIVE_SHARE = 0.3
 """Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
-SEQUENCE_PARALLEL_EXTRA = 0.25
-"""Additional tensor-parallel communication with sequence parallelism, relative to a forward pass,
-because the backward pass gathers the inputs again (Korthikanti et al. 2022, section 4.2.2)."""
 UNHIDDEN = 0.2
 """Share of the overlap that remains if a run is known not to overlap communication."""
 
@@ -130,27 +130,22 @@ def layer_of(
     coefficients = _with_graphs(plans, coefficients)
     work = _work(tokens, models, chips, plans, rates, coefficients)
     repeated = _recomputed(tokens, models, chips, plans, rates, coefficients, work)
-    tensor = tensor_seconds(tokens, models, plans, rates.links)
-    tensor_passes = (
-        2.0
-        + repeated.full
-        + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0)
-        + repeated.reduced
-    )
+    passes = repeated.passes
+    once = tensor_transfer(tokens, models, plans, rates.links).seconds(rates.links)
+    tensor = tensor_reductions(models, plans) * once
     switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
     hidden = coefficients.tp_overlap * switched
     waits = _mixture_waits(models, work, coefficients)
     context = _context(tokens, models, plans, rates, coefficients, work, waits)
-    passes = repeated.passes
     exchange = _exchange(
-        tokens, models, plans, rates, coefficients, work, waits, context, passes, switched
+        tokens, models, plans, rates, coefficients, work, waits, context, passes.exchange, switched
     )
     parts = {
         "matmul": work.products + work.backward_products,
         "attention": work.attention + work.attention_back,
         "elementwise": 3.0 * work.streaming + waits.forward + waits.backward,
         "recompute": repeated.seconds,
-        "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
+        "tensor_parallel": passes.tensor * tensor * (1.0 - hidden),
         "context_parallel": context.exposed,
         "expert_parallel": exchange.exposed,
     }
@@ -244,17 +239,10 @@ def _work(
 
 @dataclass(frozen=True, slots=True)
 class _Recomputed:
-    """What the backward pass repeats.
-
-    `seconds` is the computation, `full` the share of the layers that full recompute repeats. Tokens
-    are exchanged in `passes` passes, and `reduced` passes are added to the tensor-parallel
-    communication.
-    """
+    """What the backward pass repeats: seconds of computation, and passes of communication."""
 
     seconds: Floats
-    full: Floats
-    passes: Floats
-    reduced: Floats
+    passes: Passes
 
 
 def _recomputed(
@@ -266,23 +254,17 @@ def _recomputed(
     coefficients: Coefficients,
     work: _Work,
 ) -> _Recomputed:
-    full = fully_recomputed(models, plans)
+    passes = passes_of(models, plans)
     selective = np.where(plans.flash > 0, SELECTIVE_SHARE * work.streaming, work.attention)
     again = np.where(
         plans.recompute >= 2,
-        full * (work.products + work.attention + work.streaming),
+        passes.full * (work.products + work.attention + work.streaming),
         np.where(plans.recompute >= 1, selective, 0.0),
     )
-    passes = 2.0 + full
-    reduced: Floats = np.zeros(())
     if np.any(plans.moe_recompute > 0):
-        moe = models.moe_layers / models.layers
-        mixed = np.where(plans.recompute >= 2, 0.0, plans.moe_recompute)
         more = mixture_elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
-        again = again + mixed * (work.experts + more)
-        passes = passes + mixed
-        reduced = np.where(mixtures_reduce(models, plans), 0.5 * mixed * moe, 0.0)
-    return _Recomputed(again, full, passes, reduced)
+        again = again + mixtures_recomputed(plans) * (work.experts + more)
+    return _Recomputed(again, passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +319,8 @@ def _context(
     """Return the context-parallel communication, which attention and waits can hide."""
     if not np.any(plans.cp > 1):
         return _NONE
-    seconds = 3.0 * context_seconds(tokens, models, plans, rates.links)
+    once = context_transfer(tokens, models, plans, rates.links).seconds(rates.links)
+    seconds = CONTEXT_PASSES * once
     backward = work.attention_back + waits.backward
     window = work.attention + waits.forward + backward
     exposed = exposed_seconds(seconds, coefficients.cp_overlap, window, coefficients.corner)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.network.collectives import (
     Links,
-    all_gather_seconds,
-    all_to_all_seconds,
-    reduce_scatter_seconds,
-    token_exchange_seconds,
+    Transfer,
+    all_gather,
+    all_to_all,
+    token_exchange,
 )
 from clustersim.network.corners import larger
 from clustersim.performance.arrays import DISPATCHERS, ModelArrays, Plans
@@ -20,7 +21,7 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.matmul import matmul_seconds
 from clustersim.performance.rates import Rates
 
-__all__ = ["expert_exchange_seconds", "expert_seconds"]
+__all__ = ["Exchange", "exchange_of", "expert_exchange_seconds", "expert_seconds"]
 
 
 ALL_GATHER = float(DISPATCHERS.index("allgather"))
@@ -56,21 +57,52 @@ def expert_seconds(
     return np.where(models.n_experts > 0, routed + some + router, 0.0)
 
 
-def expert_exchange_seconds(
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Transfers of one layer's token exchange in the forward pass, each there and back.
+
+    Attributes
+    ----------
+    plain : Transfer
+        All-to-all among the `ep` ranks.
+    plain_links : Links
+        Links with the share of the bandwidth that `plain` reaches.
+    once, whole : Transfer or None
+        What replaces `plain` with the dispatchers ``deepep`` and ``allgather``; None if no plan has
+        the dispatcher.
+    is_once, is_whole : array of bool
+        The plans for which they do.
+    split : Transfer or None
+        All-gather among the ranks of an expert; None if no plan needs it.
+    is_split : array of bool
+        The plans that need it.
+    """
+
+    plain: Transfer
+    plain_links: Links
+    once: Transfer | None
+    is_once: Bools
+    whole: Transfer | None
+    is_whole: Bools
+    split: Transfer | None
+    is_split: Bools
+
+
+def exchange_of(
     tokens: Floats,
     models: ModelArrays,
     plans: Plans,
     links: Links,
     coefficients: Coefficients,
-) -> Floats:
-    """Return the forward time in seconds of one layer's token exchange: to the experts and back.
+) -> Exchange:
+    """Return the transfers of one layer's token exchange: to the experts and back.
 
     With a plain all-to-all, each rank sends ``tokens top_k hidden`` elements of 2 bytes each way
     (GShard, arXiv 2006.16668), or its share of them if tensor-parallel ranks split the sequence;
     `exchange_factor` is the share of the network bandwidth that it reaches. With the dispatcher
     ``deepep``, a token is sent once to each scale-up domain
-    (:func:`clustersim.network.collectives.token_exchange_seconds`). With ``allgather``, all tokens
-    are gathered on all ranks, and partial sums are reduced and scattered.
+    (:func:`clustersim.network.collectives.token_exchange`). With ``allgather``, all tokens are
+    gathered on all ranks, and partial sums are reduced and scattered.
 
     The ranks are neighbours: experts are spread over tensor- and data-parallel ranks alike, and the
     ranks that split an expert are adjacent. The `etp` ranks of an expert gather the tokens that
@@ -78,24 +110,50 @@ def expert_exchange_seconds(
     (``MoEAlltoAllTokenDispatcher`` of Megatron-Core; MoE parallel folding, arXiv 2504.14960). With
     an `ep` of 1, no tokens are exchanged, and a token is gathered only once, not once for each of
     its experts (the all-gather dispatcher). If `tp` ranks split the experts like any other matrix,
-    the communication is part of :func:`clustersim.performance.parallel.tensor_seconds`.
+    the communication is part of :func:`clustersim.performance.parallel.tensor_transfer`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp
-    plain = dataclasses.replace(links, nic_Bps=links.nic_Bps * coefficients.exchange_factor)
-    seconds = 2.0 * all_to_all_seconds(own * models.top_k, plans.ep, etp, plain)
     way = np.where(plans.dispatcher > 0, plans.dispatcher, coefficients.dispatcher)
-    if np.any(way == ONCE_PER_DOMAIN):
-        once = token_exchange_seconds(own, models.top_k, plans.ep, etp, links)
-        seconds = np.where(way == ONCE_PER_DOMAIN, 2.0 * once, seconds)
-    if np.any(way == ALL_GATHER):
-        whole = all_gather_seconds(own * plans.ep, plans.ep, etp, links)
-        whole = whole + reduce_scatter_seconds(own * plans.ep, plans.ep, etp, links)
-        seconds = np.where(way == ALL_GATHER, whole, seconds)
-    gathered = (etp > 1) & ((plans.ep > 1) | (etp != plans.tp))
-    if np.any(gathered):
-        copies = np.where(way == ALL_GATHER, plans.ep, models.top_k)
-        size, one = own * etp * np.where(plans.ep > 1, copies, 1.0), np.ones(())
-        both = all_gather_seconds(size, etp, one, links)
-        both = both + reduce_scatter_seconds(size, etp, one, links)
-        seconds = seconds + np.where(gathered, both, 0.0)
+    is_once, is_whole = way == ONCE_PER_DOMAIN, way == ALL_GATHER
+    once = whole = split = None
+    if np.any(is_once):
+        once = token_exchange(own, models.top_k, plans.ep, etp, links)
+    if np.any(is_whole):
+        whole = all_gather(own * plans.ep, plans.ep, etp, links)
+    is_split = (etp > 1) & ((plans.ep > 1) | (etp != plans.tp))
+    if np.any(is_split):
+        copies = np.where(is_whole, plans.ep, models.top_k)
+        size = own * etp * np.where(plans.ep > 1, copies, 1.0)
+        split = all_gather(size, etp, np.ones(()), links)
+    return Exchange(
+        plain=all_to_all(own * models.top_k, plans.ep, etp, links),
+        plain_links=dataclasses.replace(
+            links, nic_Bps=links.nic_Bps * coefficients.exchange_factor
+        ),
+        once=once,
+        is_once=is_once,
+        whole=whole,
+        is_whole=is_whole,
+        split=split,
+        is_split=is_split,
+    )
+
+
+def expert_exchange_seconds(
+    tokens: Floats,
+    models: ModelArrays,
+    plans: Plans,
+    links: Links,
+    coefficients: Coefficients,
+) -> Floats:
+    """Return the forward time in seconds of one layer's token exchange (:func:`exchange_of`)."""
+    exchange = exchange_of(tokens, models, plans, links, coefficients)
+    seconds = 2.0 * exchange.plain.seconds(exchange.plain_links)
+    if exchange.once is not None:
+        seconds = np.where(exchange.is_once, 2.0 * exchange.once.seconds(links), seconds)
+    if exchange.whole is not None:
+        seconds = np.where(exchange.is_whole, 2.0 * exchange.whole.seconds(links), seconds)
+    if exchange.split is not None:
+        both = 2.0 * exchange.split.seconds(links)
+        seconds = seconds + np.where(exchange.is_split, both, 0.0)
     return seconds

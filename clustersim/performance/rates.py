@@ -82,7 +82,7 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
         links=dataclasses.replace(
             links,
             scaleup_latency_s=links.scaleup_latency_s * coefficients.latency_factor,
-            nic_latency_s=links.nic_latency_s * coefficients.latency_factor,
+            nic_latency_s=links.nic_latency_s * coefficients.latency_factor + chips.path_latency_s,
             corner=coefficients.corner,
         ),
     )

@@ -9,7 +9,13 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 
-__all__ = ["Shard", "fully_recomputed", "ranks_with_same_experts", "shard_of"]
+__all__ = [
+    "Shard",
+    "fully_recomputed",
+    "mixtures_recomputed",
+    "ranks_with_same_experts",
+    "shard_of",
+]
 
 
 ADAPTED_SHARE = 0.003
@@ -89,6 +95,11 @@ def fully_recomputed(models: ModelArrays, plans: Plans) -> Floats:
     share = np.minimum(plans.recompute_layers / layers, 1.0)
     share = np.where(plans.recompute_layers > 0, share, 1.0)
     return np.where(plans.recompute >= 2, share, 0.0)
+
+
+def mixtures_recomputed(plans: Plans) -> Floats:
+    """Return 1 for plans that recompute the mixtures of their layers and nothing else, else 0."""
+    return np.where(plans.recompute >= 2, 0.0, plans.moe_recompute)
 
 
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Floats) -> Shard:

@@ -192,9 +192,9 @@ def _evaluate(
     rules: MemoryRules,
 ) -> dict[str, NDArray[Any]]:
     """Return every column of :class:`StepTime` by name."""
-    plans = _with_expert_tp(models, plans)
+    plans = with_expert_tp(models, plans)
     shard = shard_of(models, plans, batch)
-    parts = _parts(shard, models, chips, plans, batch, coefficients)
+    parts, _ = timed_parts(shard, models, chips, plans, batch, coefficients)
     memory = memory_by_class(shard, models, chips, plans, rules)
     step_time = sum_of(parts)
     used = sum_of(memory)
@@ -228,9 +228,9 @@ def step_seconds(
         batch: Floats,
         coefficients: Coefficients,
     ) -> dict[str, Floats]:
-        plans = _with_expert_tp(models, plans)
+        plans = with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
-        return {"s": sum_of(_parts(shard, models, chips, plans, batch, coefficients))}
+        return {"s": sum_of(timed_parts(shard, models, chips, plans, batch, coefficients)[0])}
 
     return in_blocks(seconds, models, chips, plans, global_batch, coefficients)["s"]
 
@@ -251,7 +251,7 @@ def memory_of(
         batch: Floats,
         rules: MemoryRules,
     ) -> dict[str, Floats]:
-        plans = _with_expert_tp(models, plans)
+        plans = with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
         return {"bytes": sum_of(memory_by_class(shard, models, chips, plans, rules))}
 
@@ -259,7 +259,7 @@ def memory_of(
     return in_blocks(used, models, chips, plans, global_batch, rules)["bytes"]
 
 
-def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
+def with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
     """Fill in the default expert tensor parallel size of plans that do not set it."""
     if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
         return plans
@@ -285,15 +285,20 @@ def least_seconds(
     return tokens / plans.chips * (products * needed / chips.peak_flops + at_bf16)
 
 
-def _parts(
+def timed_parts(
     shard: Shard,
     models: ModelArrays,
     chips: AcceleratorArrays,
     plans: Plans,
     global_batch: Floats,
     coefficients: Coefficients,
-) -> dict[str, Floats]:
-    """Return the seconds of a step by part, summed over layers and micro-batches."""
+) -> tuple[dict[str, Floats], Floats]:
+    """Return the seconds of a step by part, summed over layers and micro-batches.
+
+    The second value is the factor that the parts contain: the slowdown of the software stack, or
+    what raises the step to its roofline.
+    """
+    coefficients = with_path_latency(chips, coefficients)
     rates = rates_of(chips, coefficients)
     links = rates.links
     layer = layer_of(shard.tokens, models, chips, plans, rates, coefficients)
@@ -330,4 +335,12 @@ def _parts(
     timed = {name: factor * parts[name] for name in PARTS}
     if np.any(plans.host_optimizer > 0):  # the speed of a host does not depend on the stack
         timed["optimizer"] = timed["optimizer"] + host_seconds(shard, plans)
-    return timed
+    return timed, factor
+
+
+def with_path_latency(chips: AcceleratorArrays, coefficients: Coefficients) -> Coefficients:
+    """Add the latency of the path between nodes to that of a hop of a ring."""
+    if not np.any(chips.path_latency_s):
+        return coefficients
+    hop = coefficients.hop_latency_s + chips.path_latency_s
+    return dataclasses.replace(coefficients, hop_latency_s=hop)

@@ -14,9 +14,11 @@ from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import names_former_arguments
 from clustersim.performance import CoefficientDraw, best_plans, default_draw, relative_speed
 from clustersim.performance.plan_rules import precision_note
+from clustersim.performance.relative import MOST_DOUBLINGS
+from clustersim.performance.traffic import PlacedResponse, placed_responses
 from clustersim.topology import Cluster, Pool
 
-__all__ = ["ModelSpeed", "RunTimeModel", "Speeds"]
+__all__ = ["ModelSpeed", "PlacedJob", "RunTimeModel", "Speeds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,31 @@ class ModelSpeed(NamedTuple):
     notes: tuple[tuple[str, ...], ...]
 
 
+class PlacedJob(NamedTuple):
+    """A job on a placement, as far as its response to the network depends on these.
+
+    Attributes
+    ----------
+    model : str or None
+        The job's model, or the one that represents it; None if there is none.
+    size : int
+        Number of chips.
+    pool : int
+        Index of the pool.
+    inside : int
+        Chips of the job that share a scale-up domain
+        (:func:`clustersim.performance.traffic.chips_inside`).
+    path_latency_s : float
+        What paths between its nodes add to the latency of the ideal placement.
+    """
+
+    model: str | None
+    size: int
+    pool: int
+    inside: int
+    path_latency_s: float = 0.0
+
+
 class Speeds:
     """Speeds of models on the pools of a cluster.
 
@@ -122,6 +149,7 @@ class Speeds:
         self._draw = self.model.draw or default_draw()
         self._of_models: dict[tuple[str, int], ModelSpeed] = {}
         self._slowdowns: dict[tuple[str, int], Floats] = {}
+        self._responses: dict[PlacedJob, PlacedResponse] = {}
         self._reference: Accelerator | None = None
         named = self.model.reference_accelerator
         if catalogue is not None and named is not None and self.model.reference_models:
@@ -228,6 +256,92 @@ class Speeds:
             )
             for pair in range(n_pairs)
         ]
+
+    def responses(
+        self, jobs: Sequence[PlacedJob], *, communication_share: float
+    ) -> list[PlacedResponse]:
+        """Return how jobs respond to the network, each relative to its ideal placement.
+
+        At the ideal placement, network interfaces have the rate of their ports, before
+        oversubscription. A job within one scale-up domain sends nothing over the network. If no
+        plan of a model fits, the response is that on the smallest ``size * 2**k`` chips on which
+        one does, as for :meth:`slowdowns`.
+
+        Parameters
+        ----------
+        jobs : sequence of PlacedJob
+        communication_share : float
+            Share of the run time that jobs without a model spend in communication at the ideal
+            placement.
+
+        Raises
+        ------
+        InputError
+            If a model is not in the catalogue, or fits on no number of chips.
+
+        Examples
+        --------
+        Eight chips on one node, and on eight nodes:
+
+        >>> from clustersim.catalogue import load_catalogue
+        >>> from clustersim.topology import compile_cluster, load_cluster
+        >>> catalogue = load_catalogue()
+        >>> speeds = Speeds(compile_cluster(load_cluster("mixed-small", catalogue)), catalogue)
+        >>> jobs = [PlacedJob("llama3-8b", 8, 0, inside) for inside in (8, 1)]
+        >>> together, apart = speeds.responses(jobs, communication_share=0.2)
+        >>> together.response.slowdown[0] < apart.response.slowdown[0]
+        np.True_
+        """
+        missing = [
+            job
+            for job in dict.fromkeys(jobs)
+            if job.model is not None and job not in self._responses and not self._is_inside(job)
+        ]
+        self._responses |= self._placed(missing)
+        return [
+            self._responses[job]
+            if job in self._responses
+            else self._simple(job, communication_share)
+            for job in jobs
+        ]
+
+    def _is_inside(self, job: PlacedJob) -> bool:
+        """Return whether a job is within one scale-up domain."""
+        return job.inside >= job.size <= self.cluster.pools[job.pool].scaleup_size
+
+    def _simple(self, job: PlacedJob, communication_share: float) -> PlacedResponse:
+        """Return the response of a job that needs no search for a plan."""
+        if self._is_inside(job):
+            return PlacedResponse.alone()
+        port_Bps = self.cluster.pools[job.pool].port_Bps
+        return PlacedResponse.of_share(communication_share, port_Bps)
+
+    def _placed(self, jobs: list[PlacedJob]) -> dict[PlacedJob, PlacedResponse]:
+        """Evaluate the responses of jobs with a model, all in one call for each doubling."""
+        found: dict[PlacedJob, PlacedResponse] = {}
+        left = jobs
+        for doublings in range(MOST_DOUBLINGS + 1):
+            if not left:
+                break
+            assert self.catalogue is not None, "models need a catalogue"
+            names = {job: self.catalogue.model(job.model) for job in left if job.model}
+            pools = [self.cluster.pools[job.pool] for job in left]
+            placed = placed_responses(
+                [names[job] for job in left],
+                [self._chips[job.pool] for job in left],
+                [job.size * 2**doublings for job in left],
+                [job.inside for job in left],
+                path_latency_s=[job.path_latency_s for job in left],
+                port_Bps=[pool.port_Bps for pool in pools],
+                scaleup_size=[pool.scaleup_size for pool in pools],
+                precision=self.model.precision,
+                draw=self._draw,
+            )
+            last = doublings == MOST_DOUBLINGS
+            fits = [bool(fit) or last for fit in placed.plans.fits]
+            found |= {job: placed.of(row) for row, job in enumerate(left) if fits[row]}
+            left = [job for row, job in enumerate(left) if not fits[row]]
+        return found
 
 
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:

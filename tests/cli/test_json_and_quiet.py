@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "plan": ["plan.yaml", "--format", "svg", "--out", "plan"],
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
+    "traffic": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
     "validate": ["jobs.csv", "--accelerators", "16", "--recorded-wait", "mean=9 s"],
     "what_if": ["jobs.csv", "--accelerators", "16", "--load", "2", "--out", "what_if"],

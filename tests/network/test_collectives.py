@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 
 from clustersim.network.collectives import (
     Links,
+    all_gather,
     all_gather_seconds,
+    all_reduce,
     all_reduce_seconds,
+    all_to_all,
     all_to_all_seconds,
     members_inside,
+    point_to_point,
     point_to_point_seconds,
     reduce_scatter_seconds,
+    token_exchange,
 )
 
 GB = 1e9
@@ -229,3 +234,37 @@ def test_all_reduce_within_a_domain_brings_every_byte_to_every_chip(
     kind = links(mesh=mesh, reduce_cost=reduce_cost)
     seconds = all_reduce_seconds(number(size), number(ranks), number(stride), kind)
     assert seconds >= (size / (400 * GB) if ranks > 1 else 0) * (1 - 1e-12)
+
+
+def test_bytes_of_an_all_reduce_in_the_switch():
+    """A chip sends the tensor up, and the shard that the switch summed for it back to all."""
+    switch = links(reduce_cost=1.1)
+    assert all_reduce(number(8), number(8), number(1), switch).scaleup_bytes == pytest.approx(9.0)
+    # On two nodes, each chip also exchanges its eighth with the other node.
+    both = all_reduce(number(8), number(16), number(1), switch)
+    assert (both.scaleup_bytes, both.nic_bytes) == (pytest.approx(9.0), pytest.approx(1.0))
+    # With two chips, a ring sends less.
+    assert all_reduce(number(8), number(2), number(1), switch).scaleup_bytes == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("mesh", [False, True])
+@given(inside=st.sampled_from([1, 2, 4, 8]), domains=st.sampled_from([1, 2, 3, 16]))
+def test_bytes_sent_are_those_of_the_algorithm(mesh, inside, domains):
+    """All ranks but one hold what a chip lacks, wherever they are."""
+    one, ranks = number(1), number(inside * domains)
+    wires = links(mesh=mesh, size=float(inside))
+    lacking = 1 - 1 / (inside * domains)
+    for collective, times in ((all_gather, 1), (all_reduce, 2), (all_to_all, 1)):
+        sent = collective(number(1e9), ranks, one, wires)
+        assert sent.scaleup_bytes + sent.nic_bytes == pytest.approx(times * lacking * 1e9)
+        assert (sent.nic_bytes > 0) == (domains > 1)
+        assert (sent.scaleup_bytes > 1e-3) == (inside > 1)
+    # To itself and to every other domain, a token with all experts is sent once.
+    everywhere = token_exchange(one, number(1e6), ranks, one, wires)
+    assert everywhere.nic_bytes == pytest.approx(domains - 1)
+
+
+def test_bytes_of_a_message_are_on_one_level():
+    near, far = (point_to_point(number(5), number(stride), links()) for stride in (7, 8))
+    assert (near.scaleup_bytes, near.nic_bytes) == (5.0, 0.0)
+    assert (far.scaleup_bytes, far.nic_bytes) == (0.0, 5.0)
