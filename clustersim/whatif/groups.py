@@ -42,6 +42,8 @@ FLEET = (
     "accelerators",
     "utilisation",
     "power_w",
+    "energy_j",
+    "cost_cny",
     "energy_j_per_year",
     "cost_cny_per_year",
     "backlog_at_end",
@@ -236,8 +238,8 @@ def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
     -------
     dict of str to float
         The entries of :data:`FLEET`: mean number of accelerators in service, utilisation, mean
-        power, energy and cost per year (NaN if not computed), the share of the work that waits
-        when the last job is submitted, and the number of jobs that can never run.
+        power, energy and cost of this time and per year (NaN if not computed), the share of the
+        work that waits when the last job is submitted, and the number of jobs that can never run.
     """
     jobs = result.jobs
     end_s = float(jobs["submit_s"].iloc[-1])
@@ -257,6 +259,8 @@ def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
         "accelerators": float(use["available"]) / span_s if span_s > 0 else np.nan,
         "utilisation": float(use["allocated"] / use["available"]) if use["available"] else np.nan,
         "power_w": energy_j / span_s if span_s > 0 else np.nan,
+        "energy_j": energy_j,
+        "cost_cny": cost_cny,
         "energy_j_per_year": energy_j / years,
         "cost_cny_per_year": cost_cny / years,
         "backlog_at_end": float(work[start_s > end_s].sum() / work.sum()) if work.any() else 0.0,

@@ -98,9 +98,32 @@ class Question:
         ]
 
     @property
+    def plans_windows(self) -> bool:
+        """Whether the change plans maintenance or reservations, which happen once."""
+        old, new = (system.tree.get("windows") or {} for system in self.compared)
+        return any((old.get(name) or []) != (new.get(name) or []) for name in _ONCE)
+
+    @property
+    def happens_once(self) -> bool:
+        """Whether the change is maintenance or reservations alone, so that nothing of it lasts."""
+        one, other = (_without_windows(system.tree) for system in self.compared)
+        return self.plans_windows and one == other
+
+    @property
     def compared(self) -> tuple[System, System]:
         """The two systems that the answer compares."""
         return self.systems[-2], self.systems[-1]
+
+
+_ONCE = ("maintenance", "reservations")
+"""Keys of `windows` with what happens once."""
+
+
+def _without_windows(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scenario without its maintenance and reservations."""
+    windows = {key: value for key, value in (tree.get("windows") or {}).items() if value}
+    lasting = {key: value for key, value in windows.items() if key not in _ONCE}
+    return {**tree, "windows": lasting}
 
 
 def ask(

@@ -19,6 +19,7 @@ from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration, format_number
 from clustersim.whatif.alternatives import Alternative, alternatives
+from clustersim.whatif.cost_once import cost_once_cny
 from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
 from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
 from clustersim.whatif.question import Question
@@ -42,8 +43,8 @@ class WhatIf(Brief):
         ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
     fleets : pandas.DataFrame
         One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
-        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never`` (jobs that can
-        never run), ``why_never``.
+        ``energy_j``, ``cost_cny``, both also ``_per_year``, ``backlog_at_end``, ``never`` (jobs
+        that can never run), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
         ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
@@ -53,6 +54,9 @@ class WhatIf(Brief):
     notes : tuple of str
         What is assumed, and what the runs say.
     calendar : Calendar
+    once_cny : float
+        Cost of a change that happens once, log as it happened; see
+        :func:`~clustersim.whatif.cost_once.cost_once_cny`.
     """
 
     question: Question
@@ -62,6 +66,7 @@ class WhatIf(Brief):
     blocks: str
     notes: tuple[str, ...]
     calendar: Calendar
+    once_cny: float = math.nan
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         row, metric = self.row, self.metric
@@ -233,8 +238,16 @@ class WhatIf(Brief):
     @property
     def cost_cny_per_year(self) -> float:
         """Cost of the changes per year, log as it happened; NaN if costs are not computed."""
+        return self._added("cost_cny_per_year")
+
+    @property
+    def cost_cny(self) -> float:
+        """Cost of the changes from the first to the last submission of the log as it happened."""
+        return self._added("cost_cny")
+
+    def _added(self, name: str) -> float:
         before, after = (
-            self.fleet.loc[self.fleet["system"] == system.name, "cost_cny_per_year"].iloc[0]
+            self.fleet.loc[self.fleet["system"] == system.name, name].iloc[0]
             for system in self.question.compared
         )
         return float(after - before)
@@ -323,7 +336,8 @@ def compare(
     )
     of_blocks = _of_blocks(blocks, count, *whatif.drawn_from)
     whatif = replace(whatif, notes=(*whatif.notes, *of_blocks))
-    return replace(whatif, hinges=_hinges(whatif, others, done))
+    once_cny = cost_once_cny(question, done, names, workers=workers)
+    return replace(whatif, hinges=_hinges(whatif, others, done), once_cny=once_cny)
 
 
 def _check_asked(question: Question, own: Measured, key: str) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.amounts import can_be_read_in, common_unit, in_unit
+from clustersim.report.of_what_if.cost import cost_text
 from clustersim.report.of_what_if.doubts import (
     LEAST_S,
     SAME,
@@ -28,7 +29,6 @@ from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
     capital,
     counted,
-    format_money,
     format_number,
     format_percent,
     listed,
@@ -66,7 +66,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     ]
     first = f"; {_first_hinge(found)}" if len(_tried(found)) else ""
     sentence = (
-        f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
+        f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{cost_text(found)}"
         f"{recorded_doubt(found, _unit(found))}{first}{_in_other_periods(found)}{doubt(found)}."
         f"{_left_out(found)}{_overload(found)}{_partitions(found)}"
     )
@@ -250,30 +250,6 @@ def _change(
         above = f"{more} more" if math.isinf(high) else in_unit([high], unit, signed=True)
         ends = f"{below} to {above}"
     return number, f"95 % interval {ends}, from paired runs"
-
-
-def _cost(found: WhatIf) -> str:
-    cost = found.cost_cny_per_year
-    if not math.isfinite(cost):
-        return ""
-    amount = format_money(abs(cost))
-    if abs(cost) < 1:
-        return " at no cost"
-    one, other = (
-        [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
-        for system in found.question.compared
-    )
-    if one == other:
-        what = f"{amount} of electricity a year"
-        return f" at {what}" if cost > 0 else f" and saves {what}"
-    if found.question.replaced:
-        way = "more" if cost > 0 else "less"
-        return (
-            f" at {amount} a year {way} for purchase and electricity, if the chips that are "
-            "replaced cost nothing from then on"
-        )
-    what = f"{amount} of purchase and electricity a year"
-    return f" at {what}" if cost > 0 else f" and saves {what}"
 
 
 def _first_hinge(found: WhatIf) -> str:

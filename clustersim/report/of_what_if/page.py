@@ -139,22 +139,27 @@ def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
         for name in labels
         if "cost" not in name
     }
+    amounts = [f"{name}{year}" for name in ("energy_j", "cost_cny") for year in ("", "_per_year")]
+    once = found.question.plans_windows
+    hidden = [name for name in amounts if name.endswith("_per_year") == once]
+    of_year = ", of this period, because the change happens once" if once else ", scaled to a year"
     yield Table(
         "Fleet",
-        found.fleet.drop(columns=["never", "why_never"]).dropna(axis=1, how="all"),
+        found.fleet.drop(columns=["never", "why_never", *hidden]).dropna(axis=1, how="all"),
         "From the first to the last submission of the log as it happened. Energy and cost are "
-        "those of the whole fleet, busy or idle, scaled to a year.",
+        f"those of the whole fleet, busy or idle{of_year}.",
         labels={
             "system": "system",
             "power_w": "mean power",
+            "energy_j": "energy",
+            "cost_cny": "cost",
             "energy_j_per_year": "energy per year",
             "cost_cny_per_year": "cost per year",
             "backlog_at_end": "work that waits at the end",
         },
         formats={
             "accelerators": format_count,
-            "energy_j_per_year": energy_text,
-            "cost_cny_per_year": format_money,
+            **{name: format_money if "cost" in name else energy_text for name in amounts},
             "utilisation": format_percent,
             "backlog_at_end": format_percent,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -42,6 +43,7 @@ def stored_parts(found: WhatIf) -> dict[str, Any]:
         "question_notes": list(found.question.notes),
         "blocks": found.blocks,
         "calendar": _moment(found.calendar.start),
+        "once_cny": None if math.isnan(found.once_cny) else found.once_cny,
         "trees": {system.key: yaml_text(dict(system.tree)) for system in found.question.systems},
         "log": {
             "rows_read": log.rows_read,
@@ -118,6 +120,7 @@ def _found(folder: Path, data: Mapping[str, Any]) -> WhatIf:
         stored["blocks"],
         tuple(data["notes"]),
         Calendar(_time(stored["calendar"])),
+        math.nan if stored["once_cny"] is None else float(stored["once_cny"]),
     )
 
 
