@@ -130,7 +130,7 @@ def test_the_dates_of_a_log_are_those_of_its_windows(tmp_path: Path) -> None:
     assert own.windows is not None
     assert own.windows.maintenance[0].at == 10 * 3600  # `start` replaces the clock of the log
     early = {**window, "at": "2026-03-01"}
-    with pytest.raises(cs.InputError, match="is before the start .2026-03-02 08:00"):
+    with pytest.raises(cs.InputError, match=r"is before the start \(2026-03-02 08:00\)"):
         cs.define_scenario(scenario, {"windows.maintenance": [early]}, folder=tmp_path)
     with pytest.raises(cs.InputError, match=r"workload\.trace: .*nowhere\.csv"):
         cs.define_scenario(scenario, {"workload.trace": "nowhere.csv"}, folder=tmp_path)
