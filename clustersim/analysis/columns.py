@@ -376,8 +376,8 @@ RECORDED_WAITS = (
     ),
 )
 SHARES = (
-    Column("kind", "`user` or `vc`"),
-    Column("name", "name of the user or virtual cluster"),
+    Column("kind", "`user`, `vc`, or the column that names a team (`team`, `account`, `queue`)"),
+    Column("name", "name of the user, virtual cluster or team"),
     Column("jobs", "its jobs that can run and were submitted before the end", "count"),
     Column("waited", "of these jobs, those that waited for any attempt", "count"),
     Column("accelerator_s", "accelerator-seconds that its jobs held", "duration"),
@@ -459,9 +459,9 @@ RUN_TABLES = (
     Table(
         "shares",
         "shares.parquet",
-        "user or virtual cluster",
+        "user, virtual cluster or team",
         SHARES,
-        "if there are several users or virtual clusters",
+        "if there are several users, virtual clusters or teams",
     ),
     Table("goodput", "goodput.parquet", "pool, range of sizes, or class", GOODPUT),
     Table(

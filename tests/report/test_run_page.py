@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim import InputError, Result, plots
+from clustersim import InputError, Result, plots, replay
 from clustersim.analysis.column_page import TABLES
 from clustersim.analysis.size_waits import waits_by_size
 from clustersim.calendar import Calendar
@@ -445,3 +445,19 @@ def test_a_page_can_be_printed(ran: Path, browser: Browser) -> None:
     hidden = browser.run("return getComputedStyle(document.querySelector('nav')).display")
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert hidden == "none"
+
+
+def test_the_page_says_which_team_got_what(tmp_path: Path) -> None:
+    jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": 0, "n_accelerators": [8, 8, 4]})
+    jobs = jobs.assign(duration_s=[60, 20, 20], team=["vision", "vision", "speech"], lab="here")
+    result = replay(jobs, policy="fcfs", accelerators=8)
+    [section] = [own for own in run_page(result).sections if own.title == "Who got what"]
+    rule, table = section.parts
+    assert "quotas" not in str(rule)
+    assert isinstance(table, Table)
+    assert table.title == "Teams"
+    assert table.frame["name"].tolist() == ["vision", "speech"]
+    facts = {**result.provenance, "replay": {"option": ["quotas=file.yaml"]}}
+    page = run_page(result.with_provenance(facts))
+    [section] = [own for own in page.sections if own.title == "Who got what"]
+    assert "does not follow from the quotas" in str(section.parts[0])
