@@ -11,7 +11,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.simulation.result import Result
 
-__all__ = ["metrics_of_run"]
+__all__ = ["metrics_of_part", "metrics_of_run", "whole_run"]
 
 
 def metrics_of_run(
@@ -42,11 +42,32 @@ def metrics_of_run(
     >>> metrics_of_run(result, ["head_of_line_blocking", "largest_gang"])
     {'head_of_line_blocking': 0.13333333333333333, 'largest_gang': 2.6666666666666665}
     """
+    return metrics_of_part(whole_run(result, plugins=plugins), names)
+
+
+def whole_run(result: Result, *, plugins: Sequence[str] = ()) -> Part:
+    """Return a whole run as the part over which metrics are measured; see :func:`metrics_of_run`.
+
+    Raises
+    ------
+    InputError
+        If a plugin or the catalogue of the run cannot be read.
+    """
     load_plugins(plugins)
     scenario = result.provenance.get("scenario") or {}
     run = MeasuredRun(result, load_catalogue(*scenario.get("catalogue", ())))
     jobs = run.submitted
-    part = Part(run, 0, len(jobs.submit_s), float(jobs.submit_s[0]), jobs.end_s)
+    return Part(run, 0, len(jobs.submit_s), float(jobs.submit_s[0]), jobs.end_s)
+
+
+def metrics_of_part(part: Part, names: Sequence[str]) -> dict[str, float]:
+    """Return metrics of a part of a run; see :func:`metrics_of_run`.
+
+    Raises
+    ------
+    InputError
+        As :func:`metrics_of_run`.
+    """
     found = {}
     for name in names:
         base, _, pool = name.partition(".")

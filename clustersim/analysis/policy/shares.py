@@ -35,10 +35,11 @@ def shares_table(result: Result) -> pd.DataFrame | None:
 
     Teams are the names in a column ``team``, ``account`` or ``queue``, and in the column that the
     option ``by`` of a policy with quotas names, unless this is that of the users or virtual
-    clusters.  The entitlement of a virtual cluster is the share of its nodes in the accelerator-seconds in
-    service from the first submission on.  Without nodes of its own, and for users and teams, the
-    entitlement follows from the run: whoever had no job that waited got what was asked for, and is entitled to
-    that; the rest is divided equally among those who had a job that waited.
+    clusters.  The entitlement of a virtual cluster is the share of its nodes in the
+    accelerator-seconds in service from the first submission on.  Without nodes of its own, and for
+    users and teams, the entitlement follows from the run: whoever had no job that waited got what
+    was asked for, and is entitled to that; the rest is divided equally among those who had a job
+    that waited.
 
     Parameters
     ----------
@@ -47,12 +48,13 @@ def shares_table(result: Result) -> pd.DataFrame | None:
     Returns
     -------
     pandas.DataFrame or None
-        ``kind`` (``user``, ``vc`` or the column of a team), ``name``, ``jobs`` (that can run and were submitted before
-        the end), ``waited`` (of them, those that waited for any attempt), ``accelerator_s`` (held
-        by them), ``share`` (of the accelerator-seconds that all jobs held), ``entitlement`` (a
-        share, too), ``preemptions`` (times that the policy stopped one of the jobs) and
-        ``lost_accelerator_s`` (accelerator-seconds of work that was lost, for any reason); most
-        accelerator-seconds first.  None without several users, virtual clusters or teams.
+        ``kind`` (``user``, ``vc`` or the column of a team), ``name``, ``jobs`` (that can run and
+        were submitted before the end), ``waited`` (of them, those that waited for any attempt),
+        ``accelerator_s`` (held by them), ``share`` (of the accelerator-seconds that all jobs held),
+        ``entitlement`` (a share, too), ``preemptions`` (times that the policy stopped one of the
+        jobs) and ``lost_accelerator_s`` (accelerator-seconds of work that was lost, for any
+        reason); most accelerator-seconds first.  None without several users, virtual clusters or
+        teams.
 
     Examples
     --------
