@@ -150,19 +150,17 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     """Return the difference of a metric between two runs of the same jobs, with its interval."""
     metric = metric_of(name)
     if metric.of_jobs is None or "." in name:
-        pair = (metrics_of_part(part, [name])[name] for part in (first, other))
-        before, after = pair
-        return {"difference": after - before, "low": math.nan, "high": math.nan}
+        one, two = (metrics_of_part(part, [name])[name] for part in (first, other))
+        return {"difference": two - one, "low": math.nan, "high": math.nan}
     quantity, q = metric.of_jobs
     series = {**SERIES, **ON_REQUEST}[quantity]
-    one, two = (_by_job(part, series(part)) for part in (first, other))
-    both = one.index.intersection(two.index, sort=False)
-    values = tuple(own.loc[both].to_numpy(dtype=np.float64) for own in (one, two))
+    by_job = [_by_job(part, series(part)) for part in (first, other)]
+    both = by_job[0].index.intersection(by_job[1].index, sort=False)
+    before, after = (own.loc[both].to_numpy(dtype=np.float64) for own in by_job)
     if not len(both):
         return dict.fromkeys(("difference", "low", "high"), math.nan)
-    low, high = paired_interval(*values, q)
-    return {"difference": _statistic(values[1], q) - _statistic(values[0], q),
-            "low": low, "high": high}  # fmt: skip
+    low, high = paired_interval(before, after, q)
+    return {"difference": _statistic(after, q) - _statistic(before, q), "low": low, "high": high}
 
 
 def _by_job(part: Part, values: Floats) -> pd.Series:
