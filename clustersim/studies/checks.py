@@ -167,10 +167,10 @@ def _check_pairs(spec: StudySpec, of: str) -> Iterator[str]:
             continue
         rest = [tuple(map(str, row)) for row in zip(*(group[path] for path in others), strict=True)]
         if len(set(rest)) == len(rest):
+            what = f"{listed(others)} {'advances' if len(others) == 1 else 'advance'}"
             yield (
-                f"compare.of: no two points differ in {of} alone, because {listed(others)} "
-                f"{'advances' if len(others) == 1 else 'advance'} with it (paired); define the systems as cases of the base scenario and compare "
-                "`case`"
+                f"compare.of: no two points differ in {of} alone, because {what} with it "
+                "(paired); define the systems as cases of the base scenario and compare `case`"
             )
 
 
