@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.series import value_texts
 from clustersim.plots.study_axes import place_in_words, study_axes, system_name
 from clustersim.studies.plot_kinds import Panel
 from clustersim.studies.spec import Plot
@@ -182,7 +183,8 @@ def with_lines(
         _check_count(result, "panels", table[panel].nunique() if panel else 1, MOST_PANELS)
         return Lines(table, by, panel, axes)
     _check_count(result, "panels", len(table[rest].drop_duplicates()), MOST_PANELS)
-    names = [place_in_words(result, row, axes) for row in table[rest].to_dict("records")]
+    texts = {name: value_texts(name, list(table[name]), axes) for name in rest}
+    names = [", ".join(texts[name][row[name]] for name in rest) for _, row in table.iterrows()]
     label = " and ".join(axes.get(name, axis_of(name)).label for name in rest)
     return Lines(table.assign(panels=names), by, "panels", {**axes, "panels": Axis(label)})
 
