@@ -77,6 +77,12 @@ DATED_CSV = "in CSV files (`--csv`), if the run has a start date"
 _JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
+_WORK_SHARE = Column(
+    "work_share",
+    "share of the attempt's work that is done in this pool",
+    "share",
+    "if a job ran on several pools",
+)
 _ACCOUNTS = (
     Column("energy_j", "energy use", "energy", ENERGY),
     Column("electricity_cny", "cost of electricity", "money", ENERGY),
@@ -105,7 +111,10 @@ JOBS = (
         only=INPUT,
     ),
     Column("outcome", "`finished`, `unfinished` or `never runnable`"),
-    Column("pool", "pool in which the job ran or runs; none if it never started"),
+    Column(
+        "pool",
+        "pool in which the job ran or runs (the first one of several); none if it never started",
+    ),
     Column("start_s", "time of the first start; NaN if the job has not started", "duration"),
     Column(
         "wait_s",
@@ -151,12 +160,15 @@ ALLOCATIONS = (
     ),
     _N,
     *_in_order("start of the attempt", "end of the attempt or of the run"),
+    _WORK_SHARE,
 )
 ALLOCATIONS_BY_NODE = tuple(
     Column("node", "index of the node in its pool; -1 if the placement does not track nodes")
     if column.name == "nodes"
     else replace(column, meaning="accelerators of the job on this node")
     if column is _N
+    else replace(column, meaning="share of the attempt's work that is done on this node")
+    if column is _WORK_SHARE
     else column
     for column in ALLOCATIONS
 )
@@ -177,7 +189,8 @@ SUMMARY = (
     Column("kind", "`all`, `pool` or `vc`"),
     Column(
         "jobs",
-        "number of jobs; jobs that never ran belong to no pool",
+        "number of jobs; jobs that never ran belong to no pool, and jobs on several pools to the "
+        "first one",
         "count",
         heading="jobs",
     ),
@@ -231,7 +244,8 @@ SUMMARY = (
     Column(
         "ettr",
         "accelerator-seconds of work that is kept, divided by the accelerator-seconds of all "
-        "attempts; NaN for a virtual cluster",
+        "attempts; an attempt on several pools counts in each with the accelerators that it held "
+        "there; NaN for a virtual cluster",
         "share",
         STOPPED,
         heading="effective time",

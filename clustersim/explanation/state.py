@@ -33,8 +33,8 @@ from clustersim.scheduling import (
     options_of,
 )
 from clustersim.scheduling.quotas import Quotas, read_quotas
+from clustersim.simulation.attempt_parts import attempt_of_ranges
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.node_ranges import attempt_of_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling

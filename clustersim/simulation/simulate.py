@@ -278,7 +278,7 @@ def _result(
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
     )
-    allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
+    allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions, ran.work_shares)
     asked = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
     attempts = outages = serving = None
     by_policy = tables.preemptions(record.attempts, len(rows))

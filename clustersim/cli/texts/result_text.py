@@ -173,11 +173,13 @@ _KINDS = {
 
 def _restarts_text(result: Result) -> str:
     """Describe how often jobs were restarted, and why."""
+    from clustersim.simulation.attempt_parts import attempts_by_pool
     from clustersim.simulation.restarts import restart_causes
 
     assert result.attempts is not None
     assert result.outages is not None
-    causes = restart_causes(result.attempts, result.outages)
+    parts = attempts_by_pool(result.attempts, result.allocation_ranges)
+    causes = restart_causes(parts, result.outages)
     total = sum(causes.values())
     restarts = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
     if not causes:
