@@ -331,8 +331,8 @@ class View:
         left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
         nobody before it keeps its own nodes. If the placement tracks nodes, and a chosen job would
         have none, all are chosen on nodes: a job takes idle ones, or those of running jobs after
-        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, only
-        accelerators are counted.
+        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, a
+        waiting job that fits on none gets accelerators of several.
 
         Parameters
         ----------
