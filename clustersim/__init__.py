@@ -58,7 +58,8 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
-    from clustersim.validation.result import Validation, validate
+    from clustersim.validation.result import Validation
+    from clustersim.validation.validate import validate
     from clustersim.whatif.what_if import what_if
     from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
@@ -176,7 +177,7 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
-    "validate": "validation.result",
+    "validate": "validation.validate",
     "what_if": "whatif.what_if",
     "write_report": "report",
     "write_validation": "report.of_validation.written",
