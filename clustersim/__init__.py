@@ -20,7 +20,8 @@ from clustersim.errors import RenamedError, no_attribute
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
-    from clustersim.analysis.metrics import Metric, register_metric
+    from clustersim.analysis.metric import Metric
+    from clustersim.analysis.metrics import register_metric
     from clustersim.analysis.part import FleetView, Part
     from clustersim.availability.supply import nodes_over_time
     from clustersim.catalogue import load_catalogue
@@ -130,7 +131,7 @@ _HOME = {
     "Forecast": "forecasting.result",
     "InputError": "errors",
     "JobWait": "explanation.job",
-    "Metric": "analysis.metrics",
+    "Metric": "analysis.metric",
     "NodePlacement": "scheduling",
     "Part": "analysis.part",
     "Placement": "scheduling",
