@@ -168,13 +168,9 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
-    runtimes = run_times
-    if not isinstance(runtimes, Runtimes):
-        runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, runtimes))
-    if scheduling.exact_estimates:
-        runtimes = replace(runtimes, estimate_s=runtimes.run_s)
-    if recovery is not None:
-        runtimes = _with_checkpoints(runtimes, recovery)
+    if not isinstance(run_times, Runtimes):
+        run_times = find_runtimes(jobs, Speeds(cluster, catalogue, run_times))
+    runtimes = _with_estimates(run_times, recovery, exact=scheduling.exact_estimates)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with stopped_if_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
@@ -199,18 +195,16 @@ def simulate(
         ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
     result = result_of(jobs, ran, cluster, eligible, services, spans=spans)
-    provenance = run_facts(ran.record, time.perf_counter() - began)
-    provenance["fleet"] = fleet_facts(cluster, make_placement.__name__)
+    facts = run_facts(ran.record, time.perf_counter() - began)
+    facts["fleet"] = fleet_facts(cluster, make_placement.__name__)
     if not planned.is_empty:
         names = [pool.name for pool in cluster.pools]
-        provenance[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
+        facts[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
-    if notes:
-        provenance["notes"] = notes
-    return replace(result, provenance=provenance)
+    return replace(result, provenance={**facts, **({"notes": notes} if notes else {})})
 
 
 def _eligible(
@@ -249,14 +243,19 @@ def _eligible(
     return eligible, depend, quotas
 
 
-def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
-    """Add the time for checkpoints to estimates that equal the run time.
+def _with_estimates(runtimes: Runtimes, recovery: Recovery | None, *, exact: bool) -> Runtimes:
+    """Return run times with the estimates that policies see: the real run times if `exact`.
 
-    Other estimates come from users and already include this time.
+    The time for checkpoints is added to estimates that equal the run time. Other estimates come
+    from users and already include this time.
     """
-    exact = runtimes.estimate_s == runtimes.run_s
+    if exact:
+        runtimes = replace(runtimes, estimate_s=runtimes.run_s)
+    if recovery is None:
+        return runtimes
+    exactly = runtimes.estimate_s == runtimes.run_s
     standing_s = recovery.standing_s(runtimes.run_s)
-    return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
+    return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exactly, standing_s, 0.0))
 
 
 def _without_refused(
