@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.analysis.column_page import column_rows, columns_page
+    from clustersim.analysis.columns.column_page import column_rows, columns_page
     from clustersim.analysis.metric_list import chosen_metrics, metric_lines, metric_rows
     from clustersim.analysis.metrics import find_metric
     from clustersim.analysis.registry import load_plugins, registered_text

@@ -17,6 +17,7 @@ from clustersim.cli.options import (
     add_windows,
     catalogue_arguments,
     number,
+    policy_option_arguments,
     policy_options,
     whole_number,
 )
@@ -255,11 +256,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
-    for option, values in (
-        ("--option", args.option),
-        ("--placement-option", args.placement_option),
-    ):
-        words += [word for value in values for word in (option, value)]
+    words += policy_option_arguments(args)
     words += ["--metric", args.metric] if args.metric else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.analysis.columns import SUMMARY
+from clustersim.analysis.columns.run_columns import SUMMARY
 from clustersim.analysis.policy.shares import scheduler_options
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue

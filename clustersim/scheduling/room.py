@@ -66,11 +66,8 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
         >>> queue.choices(0)
         (0,)
         """
@@ -81,11 +78,8 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
         >>> queue.estimate_s(1)
         300.0
         """
@@ -126,10 +120,9 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).most_size(0)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> queue.most_size(0)
         inf
         """
         return math.inf if self.size_limits is None else self.size_limits.most(job)
@@ -139,10 +132,10 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).allows(0, h200, 8)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
+        >>> queue.allows(0, h200, 8)
         True
         """
         return self.size_limits is None or self.size_limits.allows(job, partition, n)
@@ -152,10 +145,9 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
         >>> list(queue.take_size(0, h200, 4))
         [(0, 4)]
         """
@@ -172,10 +164,9 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
         >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
         (True, False)
         """

@@ -39,8 +39,8 @@ def placed_after(
     Returns
     -------
     dict of int to Place, or None
-        The chosen jobs in their order; those that run, or have nodes of their own, without a place.
-        None if there is no place for one of them.
+        The chosen jobs in their order; those that run, have nodes of their own, or start on several
+        partitions, without a place. None if there is no place for one of them.
 
     Examples
     --------
@@ -60,10 +60,9 @@ def placed_after(
     for job in chosen:
         places[job] = None
         if job not in queue.running and job not in queue.own_nodes:
-            place = next(free.places(job), None)
-            if place is None:
+            places[job] = next(free.places(job), None)
+            if places[job] is None and not free.take_parts(job):
                 return None
-            places[job] = place
     return places
 
 
@@ -75,7 +74,8 @@ def chosen_on_nodes(
     Each job in turn gets nodes that nobody uses, if it fits there, or else those of running jobs
     after it in the order, as far as possible of the last ones. A running job keeps its nodes if no
     job before it takes them, and has a place for another start if it fits elsewhere.
-    Protected jobs keep theirs in any case.
+    Protected jobs keep theirs in any case. If jobs span partitions, a waiting job that fits on none
+    gets nodes of several; it has no place, because it chooses its nodes when it starts.
 
     Parameters
     ----------
@@ -108,6 +108,8 @@ def chosen_on_nodes(
             chosen[job] = None
         elif (place := plan.place(job)) is not None:
             chosen[job] = place
+        elif plan.take_parts(job):
+            chosen[job] = None
         elif strict:
             break
     return chosen
@@ -157,6 +159,19 @@ class _Free:
         assert isinstance(placement, NodePlacement), "it was checked"
         usable = only_in(free, open_nodes)
         return None if n > usable.sum() else placement.choose_in(n, usable)
+
+    def take_parts(self, job: int) -> list[Place]:
+        """Take nodes of several partitions for a waiting job; return none if they do not suffice.
+
+        Each partition in turn gives as much as fits, as when the job starts
+        (:func:`~clustersim.scheduling.across.take_across`).
+        """
+        if self._queue.jobs.split is None:
+            return []
+        parts = parts_in(self._queue, job, self.by_node)
+        for place in parts:
+            self.take(place.partition.index, place.nodes)
+        return parts
 
     def take(self, index: int, nodes: Nodes) -> None:
         """Take accelerators, as far as they are free."""
@@ -210,13 +225,46 @@ class _Plan:
         for index in self._queue.choices(job):
             found = self._place_of_others(job, self._queue.partitions[index])
             if found is not None:
-                self._left.take(index, found.nodes)
-                self._idle.take(index, found.nodes)
-                gone = [other for other in self._undecided if not self._left.has(other)]
-                for other in gone:
-                    del self._undecided[other]
+                self._took([found])
                 return found
         return None
+
+    def take_parts(self, job: int) -> bool:
+        """Take nodes of several partitions for a waiting job; return whether they suffice."""
+        queue = self._queue
+        if queue.jobs.split is None or job in queue.own_nodes or job in queue.running:
+            return False
+        if parts := self._idle.take_parts(job):
+            for place in parts:
+                self._left.take(place.partition.index, place.nodes)
+            return True
+        left, undecided = self._left.by_node, list(self._undecided)
+        parts = parts_in(queue, job, left)
+        low, high = 0, len(undecided) if parts else 0
+        while low < high:  # as in `_place_of_others`
+            middle = (low + high + 1) // 2
+            if found := parts_in(queue, job, self._without_jobs(undecided[:middle])):
+                low, parts = middle, found
+            else:
+                high = middle - 1
+        self._took(parts)
+        return bool(parts)
+
+    def _without_jobs(self, jobs: Sequence[int]) -> dict[int, Ints]:
+        """Return what is left if some running jobs stay."""
+        held: dict[int, list[tuple[Ints, Ints]]] = {}
+        for job in jobs:
+            for index, nodes, chips in held_by(self._queue, job):
+                held.setdefault(index, []).append((nodes, chips))
+        return {at: _without(own, held.get(at, [])) for at, own in self._left.by_node.items()}
+
+    def _took(self, places: Sequence[Place]) -> None:
+        """Take places of running jobs that are not decided yet."""
+        for place in places:
+            self._left.take(place.partition.index, place.nodes)
+            self._idle.take(place.partition.index, place.nodes)
+        for other in [each for each in self._undecided if not self._left.has(each)]:
+            del self._undecided[other]
 
     def _place_of_others(self, job: int, partition: Partition) -> Place | None:
         """Return a place that is in the way of as few of the first running jobs as possible."""
@@ -245,6 +293,44 @@ class _Plan:
             else:
                 low, nodes = middle, found
         return Place(partition, nodes)
+
+
+def parts_in(queue: Queue, job: int, free: Mapping[int, Ints]) -> list[Place]:
+    """Return where a job starts on several partitions with some free accelerators.
+
+    Parameters
+    ----------
+    queue : Queue
+    job : int
+    free : mapping of int to int64 array (nodes,)
+        Free accelerators of each node, by partition.
+
+    Returns
+    -------
+    list of Place
+        Empty if there is no place.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> pools = [Partition(k, k, "ab"[k], "", 0, Consolidate(1, 8)) for k in range(2)]
+    >>> jobs = JobColumns([12], [[60.0], [90.0]], [(0, 1)], [0], split="equal")
+    >>> queue = Queue(pools, [0, 1], jobs, lambda *started: None, looks_ahead=False)
+    >>> [place.nodes for place in parts_in(queue, 0, {0: np.array([8]), 1: np.array([5])})]
+    [((0, 8),), ((0, 4),)]
+    """
+    left, found = queue.jobs.n_accelerators[job], []
+    for offer in queue.offers(job):
+        usable = only_in(free[offer.partition.index], offer.open_nodes)
+        placement = offer.partition.placement
+        assert isinstance(placement, NodePlacement), "it was checked"
+        sizes = np.arange(min(left, int(usable.sum())), 0, -1)
+        fitting = sizes[placement.fits_each_of(sizes, usable)] if len(sizes) else sizes
+        nodes = placement.choose_in(int(fitting[0]), usable) if len(fitting) else None
+        if nodes is not None:
+            found.append(Place(offer.partition, nodes))
+            left -= int(fitting[0])
+    return [] if left else found
 
 
 def _without(free: Ints, holders: Sequence[tuple[Ints, Ints]]) -> Ints:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,61 +13,13 @@ from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.notes import note
 from clustersim.scheduling.across import fits_across
 from clustersim.scheduling.decisions import How
+from clustersim.scheduling.job_view import JobView
 from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable
 from clustersim.scheduling.together import those_that_fit
 
-__all__ = ["JobView", "View"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """One job, as a policy sees it.
-
-    Attributes
-    ----------
-    job : int
-        Number of the job in the run, in order of submission.
-    n_accelerators : int
-        The number that it asks for.
-    size : int
-        The number that it holds if it runs; else that it asks for.
-    pools : tuple of str
-        The pools on which it can run, in order of preference.
-    pool : str or None
-        The pool on which it runs; None if it waits.
-    start_s : float
-        Time of the start of its present attempt, seconds; NaN if it waits.
-    attained_s : float
-        Time that it has run over all attempts, seconds.
-    remaining_s : float
-        Estimated run time that is left, seconds.
-    columns : mapping of str to object
-        Its values in the jobs table.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-    >>> columns = {"user": np.array(["ann", "bo"])}
-    >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-    >>> view = View(queue, [0, 1])
-    >>> view.job(0).remaining_s
-    60.0
-    """
-
-    job: int
-    n_accelerators: int
-    size: int
-    pools: tuple[str, ...]
-    pool: str | None
-    start_s: float
-    attained_s: float
-    remaining_s: float
-    columns: Mapping[str, Any]
+__all__ = ["View"]
 
 
 class View:
@@ -167,13 +118,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.n_accelerators(view.waiting).tolist()
         [8, 16]
         """
@@ -185,10 +131,8 @@ class View:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
-        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.sizes(view.waiting).tolist()
         [8, 16]
         """
@@ -213,13 +157,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.column("user", view.waiting).tolist()
         ['ann', 'bo']
         >>> view.column("priority", view.waiting, default=0).tolist()
@@ -238,13 +177,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.attained_s(view.waiting).tolist()
         [0.0, 0.0]
         """
@@ -264,13 +198,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.remaining_s(view.waiting).tolist()
         [60.0, 300.0]
         """
@@ -297,14 +226,10 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> from clustersim.scheduling import View, example_queue
+        >>> queue = example_queue()
         >>> view = View(queue, [0, 1])
-        >>> nodes = h200.placement.take(8)
+        >>> nodes = queue.partitions[0].placement.take(8)
         >>> view.fits(0), view.fits(1)
         (True, False)
         """
@@ -331,8 +256,8 @@ class View:
         left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
         nobody before it keeps its own nodes. If the placement tracks nodes, and a chosen job would
         have none, all are chosen on nodes: a job takes idle ones, or those of running jobs after
-        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, only
-        accelerators are counted.
+        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, a
+        waiting job that fits on none gets accelerators of several.
 
         Parameters
         ----------
@@ -343,13 +268,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
         ([1], [0])
         """
@@ -373,11 +293,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
-        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> lost_s, time_s = view.cost_of_stopping(view.running, how="requeue")
         >>> lost_s + time_s
         array([], dtype=float64)
@@ -427,13 +344,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> job = view.job(1)
         >>> job.n_accelerators, job.pools, job.pool, str(job.columns["user"])
         (16, ('h200',), None, 'bo')
@@ -451,11 +363,3 @@ class View:
             remaining_s=float(self.remaining_s(own)[0]),
             columns={name: values[job] for name, values in self.columns.items()},
         )
-
-
-def _first_with(size: int, pools: Iterable[int], free: Mapping[int, int]) -> int | None:
-    """Return the first of some pools with enough accelerators, or None."""
-    for pool in pools:
-        if free[pool] >= size:
-            return pool
-    return None

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
+from clustersim.engine.attempts import Attempts
 from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
@@ -26,7 +27,7 @@ from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import JobColumns, NodePlacement, Partition, Placement, Policy
-from clustersim.scheduling.holding import Split
+from clustersim.scheduling.holding import Part, Split, work_shares
 from clustersim.scheduling.plugins import plugin_file
 from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
@@ -50,6 +51,8 @@ class Ran:
     node_events: list[NodeEvent] | None
     held: dict[int, str]
     """What held jobs outside their queues at the end of the run."""
+    work_shares: Mapping[int, Sequence[float]]
+    """For each attempt on several pools, the share of its work that each of its parts does."""
     kept_free: Held | None = None
     estimate_s: Floats | None = None
     notes: Sequence[str] = ()
@@ -134,7 +137,9 @@ def run_jobs(
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
     held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
-    ran = Ran(rows, partitions, record, None if driver is None else driver.log, held)
+    shares = _work_shares(record.attempts, columns, _columns(runtimes.run_s, rows), partitions)
+    events = None if driver is None else driver.log
+    ran = Ran(rows, partitions, record, events, held, shares)
     if driver is None or setting.planned.is_empty:
         return ran
     estimate_s = runtimes.estimate_s[:, rows]
@@ -203,6 +208,21 @@ def _entry_limits(
         )
     entry = limits_of(quotas, columns, partitions, policy)
     return replace(columns, choices=entry.choices), entry
+
+
+def _work_shares(
+    attempts: Attempts,
+    columns: JobColumns,
+    run_s: Sequence[Sequence[float]],
+    partitions: Sequence[Partition],
+) -> dict[int, list[float]]:
+    """Return the shares of work of the parts of each attempt on several pools."""
+    found = {}
+    for attempt, held in attempts.parts.items():
+        if len(held) > 1:
+            parts = [Part(partitions[index], n, ()) for index, n in held]
+            found[attempt] = work_shares(columns, run_s, int(attempts.job[attempt]), parts)
+    return found
 
 
 def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
-from clustersim.simulation.node_ranges import range_texts
+from clustersim.simulation.node_ranges import WORK_SHARE, range_texts
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
@@ -165,15 +166,24 @@ def allocation_ranges(
     record: RunRecord,
     cluster: Cluster,
     partitions: list[Partition],
+    work_shares: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return one row per attempt at a job and pool, with the nodes on which it ran.
+
+    Parameters
+    ----------
+    jobs, simulated, record, cluster, partitions
+        As for :func:`jobs_table`.
+    work_shares : mapping of int to sequence of float
+        For each attempt on several pools, the share of its work that each of its parts does.
 
     Returns
     -------
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
         ``end_s`` (seconds; the end of the simulation for a job that is still running), in order of
-        job, then of start. An attempt on several pools has a row for each of them. ``nodes`` are
+        job, then of start. An attempt on several pools has a row for each of them; if there is
+        one, ``work_share`` is the share of each attempt's work that is done there. ``nodes`` are
         ranges of indices in the pool with the accelerators on each node (``0-63:8,70:4``); empty
         if the placement does not track nodes. Use
         :func:`~clustersim.simulation.node_ranges.by_node` for one row per node.
@@ -182,7 +192,7 @@ def allocation_ranges(
     parts = _parts(attempts)
     at, partition = parts.attempt, parts.partition
     end = attempts.end_s[at]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "job_id": jobs["job_id"].to_numpy()[simulated[attempts.job[at]]],
             "pool": _labelled(
@@ -197,6 +207,12 @@ def allocation_ranges(
             "end_s": np.where(np.isfinite(end), end, record.end_s),
         }
     )
+    if work_shares:
+        table[WORK_SHARE] = [
+            work_shares[attempt][number] if attempt in work_shares else 1.0
+            for attempt, number in zip(at.tolist(), parts.number.tolist(), strict=True)
+        ]
+    return table
 
 
 class _Parts(NamedTuple):

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from clustersim import InputError, Result, plots, replay
-from clustersim.analysis.column_page import TABLES
+from clustersim.analysis.columns.column_page import TABLES
 from clustersim.analysis.size_waits import waits_by_size
 from clustersim.calendar import Calendar
 from clustersim.cli.main import main

@@ -17,6 +17,7 @@ from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import (
+    PLACEMENTS,
     Consolidate,
     JobColumns,
     Migrate,
@@ -25,12 +26,14 @@ from clustersim.scheduling import (
     Policy,
     Pooled,
     Preempt,
+    Queue,
     Resize,
     Start,
     View,
     Wake,
 )
 from clustersim.scheduling.decisions import Decision
+from clustersim.scheduling.together_on_nodes import chosen_on_nodes
 from clustersim.simulation.queue_length import queue_length
 from tests.examples import examples
 from tests.simulation.fleets import cluster
@@ -327,3 +330,48 @@ def test_preempted_jobs_over_pools_do_all_their_work(policy: str, seed: int):
     ran = result.allocations.drop_duplicates(["job_id", "start_s"])
     whole_s = (ran["end_s"] - ran["start_s"]).groupby(ran["job_id"]).sum().to_numpy()
     np.testing.assert_allclose(whole_s, result.jobs["duration_s"], rtol=1e-9)
+
+
+def test_no_job_is_preempted_for_a_gang_over_pools_that_finds_no_nodes():
+    # Jobs 1 and 2 leave 3 on each node of a, and job 3 has the node of b.  Job 4 would have its 14
+    # of 3 + 3 + 8, but a gang has whole nodes of a pool and the rest on one: 3 + 8 at most.
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3, 4],
+            "submit_s": [0.0, 0.0, 0.0, 1.0],
+            "n_accelerators": [5, 5, 8, 14],
+            "duration_s": [10.0, 10.0, 100.0, 30.0],
+        }
+    )
+    fleet = cluster(a_pool("a", 2, 8), a_pool("b", 1, 8))
+    how = Scheduling("srtf", placement="consolidate", span_pools="equal", options={"cost": 0})
+    result = cs.simulate(jobs, fleet, how, check=True)
+    assert result.jobs["finish_s"].tolist() == [10, 10, 100, 40]
+
+
+def test_a_gang_over_pools_takes_the_nodes_of_the_last_jobs():
+    # Jobs 0 and 1 have 5 of a node of a each, job 2 the node of b.  With job 0 on its node, 3 + 8
+    # of a and 6 of b are 17; with job 1 too, there would be 3 + 8.
+    a, b = (
+        Partition(k, k, "ab"[k], "", 0, Consolidate(n_nodes=2 - k, chips_per_node=8))
+        for k in range(2)
+    )
+    columns = JobColumns([5, 5, 8, 17], [[60.0] * 4] * 2, [(0, 1)], [0] * 4, split="equal")
+    queue = Queue([a, b], [0, 1], columns, lambda *_: None, looks_ahead=False, tracks_running=True)
+    for job, partition, nodes in ((0, a, [(0, 5)]), (1, a, [(1, 5)]), (2, b, [(0, 8)])):
+        partition.placement.take_these(nodes, nodes[0][1])
+        partition.nodes_of[job] = nodes
+        queue.start_taken(job, partition, nodes)
+    assert chosen_on_nodes(queue, [3, 0, 1, 2]) == {3: None, 0: None}
+    assert chosen_on_nodes(queue, [0, 1, 3, 2]) == {0: None, 1: None, 2: None}
+
+
+@pytest.mark.parametrize("placement", sorted({*PLACEMENTS} - {"pooled"}))
+@pytest.mark.parametrize("policy", ["srtf", "easy", "first_fit"])
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=examples(4))
+def test_gangs_over_pools_find_nodes_under_every_placement(placement: str, policy: str, seed: int):
+    fleet = cluster(a_pool("a", 3, 8), a_pool("b", 2, 8))
+    how = Scheduling(policy, placement=placement, span_pools="proportional")
+    result = cs.simulate(log(seed), fleet, how, check=True)
+    assert set(result.jobs["outcome"]) <= {"finished", "never runnable"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part
 from clustersim.analysis.policy.fairness import accelerator_s_of_jobs, jains_index, user_index
 from clustersim.analysis.policy.preemption import CAUSES, lost_share

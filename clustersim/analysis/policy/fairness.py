@@ -11,8 +11,8 @@ import pandas as pd
 from clustersim.analysis.policy.names import name_codes
 from clustersim.analysis.policy.steps import count_integral, integral
 from clustersim.array_types import Bools, Floats
+from clustersim.simulation.attempt_parts import one_row_an_attempt
 from clustersim.simulation.metrics import in_service
-from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
