@@ -59,7 +59,7 @@ OPTIONS: dict[str, Mapping[str, Any]] = {
         "qos_preempts": {"high": ("normal",)},
     },
     "kueue": {"quotas": QUOTAS, "by": "team"},
-    "max_throughput_per_cost": {"prices": (30.0, 10.0, 8.0, 12.0)},
+    "max_throughput_per_cost": {"prices": dict(zip(POOLS, (30.0, 10.0, 8.0, 12.0), strict=True))},
 }
 """Options of policies that need some, or do more with them."""
 
