@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,9 @@ from clustersim.engine import departures
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling import POLICIES
+from clustersim.scheduling.policies.elastic_rounds import ElasticRounds
+from clustersim.scheduling.policies.in_rounds import InRounds
 from clustersim.scheduling.programs import gavel
 from clustersim.scheduling.programs.problem import AllocationProblem
 from tests.examples import examples
@@ -37,6 +42,55 @@ def test_the_next_job_of_a_round_starts_within_it():
     # Job 2 starts 10 s late, and has another turn for it; job 1 starts 10 s late after that.
     assert spans(result)[1][:2] == [(0, 110), (310, 465)]
     assert spans(result)[2][0] == (110, 310)
+
+
+def test_a_job_that_came_after_the_program_starts_on_an_empty_cluster():
+    """Job 2 comes at 37 s and waits for another solution, but not beyond the end of job 1.
+
+    Job 3 comes at 460 s, when job 2 runs on half of the node. The solution of 450 s holds for
+    1920 s, so that it waits, too, until nothing runs.
+    """
+    jobs = a_table([450, 900, 100], [8, 4, 4], submit_s=[0.0, 37.0, 460.0])
+    result = run("max_min_fairness", jobs, round=100, reset=1920)
+    assert result.jobs["start_s"].tolist() == [0, 450, 1350]
+
+
+IN_ROUNDS = sorted(
+    name
+    for name, policy in POLICIES.items()
+    if issubclass(policy, InRounds | ElasticRounds) and name != "max_throughput_per_cost"
+)
+
+
+@pytest.mark.parametrize("policy", IN_ROUNDS)
+@settings(max_examples=examples(20), deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_no_job_waits_for_an_empty_cluster(policy: str, seed: int):
+    """At no time are all accelerators free while a job waits that could run on them.
+
+    Sia and Pollux decide at the start of rounds only, so that a job may wait for the next one.
+    """
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(1, 6))
+    jobs = a_table(
+        draw.choice([20.0, 130.0, 500.0, 900.0], n),
+        draw.integers(1, 9, n),
+        submit_s=np.cumsum(draw.choice([0.0, 0.0, 37.0, 400.0], n)),
+    )
+    placement = str(draw.choice(["pooled", "consolidate"]))
+    options: dict[str, float] = {"round": float(draw.choice([100, 360]))}
+    if issubclass(POLICIES[policy], InRounds):
+        options["reset"] = float(draw.choice([100, 360, 1920]))
+    result = run(policy, jobs, None, [a_pool("a"), a_pool("b", 2)], placement, **options)
+    done, held = result.jobs, result.allocation_ranges
+    patience_s = 0.0 if issubclass(POLICIES[policy], InRounds) else options["round"]
+    times = sorted({*done["submit_s"], *held["start_s"], *held["end_s"]})
+    idle_s = 0.0
+    for begin, end in pairwise(times):
+        empty = not ((held["start_s"] <= begin) & (held["end_s"] > begin)).any()
+        waits = ((done["submit_s"] <= begin) & (done["finish_s"] > begin)).any()
+        idle_s = idle_s + end - begin if empty and waits else 0.0
+        assert idle_s <= patience_s, f"nothing runs until {end} s"
 
 
 def test_rounds_use_the_nodes_in_service():

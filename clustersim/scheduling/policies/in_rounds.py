@@ -46,7 +46,9 @@ class InRounds(Preemptive):
     whose accelerators are held by one that still saves its state starts when that one leaves;
     other accelerators that become free within a round are used from the next one on. The program
     is solved again after a job has come or gone or a node has left or returned to service, but not
-    more often than every `reset` seconds.
+    more often than every `reset` seconds. A job that has come waits for this, as in Gavel's
+    simulator, even if accelerators are free. Only if no job could run otherwise, the program is
+    solved at once.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class InRounds(Preemptive):
     round : float
         Length of a round, seconds.
     reset : float
-        Shortest time between two solutions of the program, seconds.
+        Shortest time between two solutions of the program, seconds, while jobs run.
     """
 
     spans_pools: ClassVar[bool] = False
@@ -141,15 +143,11 @@ class InRounds(Preemptive):
         if not self._state.jobs or not any(self._state.accelerators):
             return
         if self._state.due(now):
-            problem = self._problem(view)
-            if self.heterogeneity_aware:
-                found = self.program(problem)
-            else:
-                found = self.program_of_alike(problem)
-            self._state.reset(now, found.fractions, found.losses)
-        kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
-        found_turns = self._state.decide(self._fill_order(), kept)
-        turns = {int(str(turn.job)): turn.pool for turn in found_turns}
+            self._solve(view)
+        turns = self._next_turns()
+        if not turns and not running and self._state.changed:
+            self._solve(view)  # or else all accelerators would idle until the reset is due
+            turns = self._next_turns()
         yield from self._change_to(turns, view)
         self._ends_s = now + self.round
         leaving = self.queue.leaving
@@ -159,6 +157,20 @@ class InRounds(Preemptive):
         self._late = {job: row for job, row in turns.items() if job not in self._turns}
         if running or self.waiting:
             yield Wake(self._ends_s)
+
+    def _solve(self, view: View) -> None:
+        """Compute the fractions again."""
+        problem = self._problem(view)
+        solve = self.program if self.heterogeneity_aware else self.program_of_alike
+        found = solve(problem)
+        self._state.reset(view.now, found.fractions, found.losses)
+
+    def _next_turns(self) -> dict[int, int]:
+        """Return the pool of each job that has a turn in the next round."""
+        running = self.queue.running
+        kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
+        turns = self._state.decide(self._fill_order(), kept)
+        return {int(str(turn.job)): turn.pool for turn in turns}
 
     def _start_late(self, view: View) -> Iterator[Decision]:
         """Start jobs of this round whose accelerators were held by jobs that have left by now."""
