@@ -13,7 +13,7 @@ from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.windows import only_in
 
-__all__ = ["Place", "chosen_on_nodes", "placed_after"]
+__all__ = ["NodePlan", "Place", "chosen_on_nodes", "placed_after"]
 
 
 class Place(NamedTuple):
@@ -60,7 +60,8 @@ def placed_after(
     for job in chosen:
         places[job] = None
         if job not in queue.running and job not in queue.own_nodes:
-            place = next(free.places(job), None)
+            n = queue.jobs.n_accelerators[job]
+            place = next(free.places(job, n, queue.choices(job)), None)
             if place is None:
                 return None
             places[job] = place
@@ -101,7 +102,7 @@ def chosen_on_nodes(
     >>> list(chosen), chosen[0].nodes
     ([0, 1], ((1, 8),))
     """
-    plan = _Plan(queue, order)
+    plan = NodePlan(queue, order)
     chosen: dict[int, Place | None] = {}
     for job in order:
         if job in plan.kept or plan.keep(job):
@@ -135,10 +136,9 @@ class _Free:
         held = held_by(self._queue, job)
         return all((self.by_node[at][nodes] >= chips).all() for at, nodes, chips in held)
 
-    def places(self, job: int) -> Iterator[Place]:
-        """Yield the place of a waiting job on each partition where it has one, and take it."""
-        n = self._queue.jobs.n_accelerators[job]
-        for index in self._queue.choices(job):
+    def places(self, job: int, n: int, choices: Sequence[int]) -> Iterator[Place]:
+        """Yield the place of a waiting job on each of some partitions, and take it."""
+        for index in choices:
             partition = self._queue.partitions[index]
             open_nodes = self._queue.open_nodes(job, partition)
             key = index, n
@@ -165,12 +165,27 @@ class _Free:
         free[at] = np.maximum(free[at] - chips, 0)
 
 
-class _Plan:
-    """What is left for the next job of an order, and of whom."""
+class NodePlan:
+    """Which nodes are left for the next job of an order, and of whom.
 
-    def __init__(self, queue: Queue, order: Sequence[int]) -> None:
+    A plan is made by calling `keep` and `place` for the jobs in turn.
+
+    Parameters
+    ----------
+    queue : Queue
+        Whose placements track nodes.
+    order : sequence of int
+        Waiting and running jobs. If a job needs the nodes of running jobs, it gets those of the
+        last ones.
+    kept : iterable of int, optional
+        Running jobs that keep their nodes; by default those that must not be preempted.
+    """
+
+    def __init__(
+        self, queue: Queue, order: Sequence[int], kept: Iterable[int] | None = None
+    ) -> None:
         self._queue = queue
-        self.kept = set(queue.protected())
+        self.kept = set(queue.protected() if kept is None else kept)
         self._idle, self._left = _Free(queue), _Free(queue)
         rank = {job: at for at, job in enumerate(order)}
         self._undecided: dict[int, None] = {}
@@ -201,14 +216,24 @@ class _Plan:
         return True
 
     def place(self, job: int) -> Place | None:
-        """Return the place of a job that starts, and take it."""
-        if job in self._queue.own_nodes or job in self._queue.holdings:
+        """Return the place of a job that starts at the size it asks for, and take it."""
+        if job in self._queue.holdings:
             return None
-        for place in self._idle.places(job):
+        return self.place_at(job, self._queue.jobs.n_accelerators[job], self._queue.choices(job))
+
+    def place_at(self, job: int, n: int, choices: Sequence[int]) -> Place | None:
+        """Return the place of a job that starts at a size on one of some partitions, and take it.
+
+        None if there is no place, or the job can only start on nodes of its own.
+        """
+        if job in self._queue.own_nodes:
+            return None
+        self._undecided.pop(job, None)
+        for place in self._idle.places(job, n, choices):
             self._left.take(place.partition.index, place.nodes)
             return place
-        for index in self._queue.choices(job):
-            found = self._place_of_others(job, self._queue.partitions[index])
+        for index in choices:
+            found = self._place_of_others(job, n, self._queue.partitions[index])
             if found is not None:
                 self._left.take(index, found.nodes)
                 self._idle.take(index, found.nodes)
@@ -218,10 +243,10 @@ class _Plan:
                 return found
         return None
 
-    def _place_of_others(self, job: int, partition: Partition) -> Place | None:
+    def _place_of_others(self, job: int, n: int, partition: Partition) -> Place | None:
         """Return a place that is in the way of as few of the first running jobs as possible."""
         queue, index = self._queue, partition.index
-        n, open_nodes = queue.jobs.n_accelerators[job], queue.open_nodes(job, partition)
+        open_nodes = queue.open_nodes(job, partition)
         left = self._left.by_node[index]
         if (index, n) in self._too_large:
             return None

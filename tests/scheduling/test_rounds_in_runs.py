@@ -93,6 +93,47 @@ def test_no_job_waits_for_an_empty_cluster(policy: str, seed: int):
         assert idle_s <= patience_s, f"nothing runs until {end} s"
 
 
+def test_a_gang_without_nodes_leaves_its_accelerators_to_others_and_has_the_next_round():
+    """Two nodes of 8: beside two jobs of 6 are 2 + 2 accelerators, but no node for job 3 with 3.
+
+    Job 4 with 1 starts. In the next round job 3 comes first and takes the node of job 2.
+    """
+    jobs = a_table([1000, 1000, 100, 50], [6, 6, 3, 1])
+    result = run("max_min_fairness", jobs, pools=[a_pool("gpu", 2)], round=100, reset=100)
+    assert result.jobs["start_s"].tolist() == [0, 0, 100, 0]
+    assert result.jobs["finish_s"].tolist() == [1000, 1100, 200, 50]
+
+
+@pytest.mark.parametrize("policy", ["sia", "pollux"])
+def test_a_chosen_size_without_nodes_becomes_smaller(policy: str):
+    """As above; job 3 can have 1 to 4 accelerators, and has 2 of them for twice the time."""
+    jobs = a_table([1000, 1000, 100], [6, 6, 4], restart_delay_s=0.0)
+    jobs = jobs.assign(min_accelerators=[6, 6, 1], max_accelerators=[6, 6, 4])
+    result = run(policy, jobs, pools=[a_pool("gpu", 2)], growth=0)
+    assert result.jobs["start_s"].tolist() == [0, 0, 0]
+    assert result.jobs["finish_s"].tolist() == [1000, 1000, 200]
+    assert len(spans(result)[3]) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "moves_s"), [("sia", 60), ("pollux", 60), ("max_min_fairness", 120)]
+)
+def test_a_small_job_moves_out_of_the_way_of_a_large_one(policy: str, moves_s: float):
+    """Jobs 1 and 2 share a node of 8 until job 2 ends at 50 s; job 3 has half of the other.
+
+    Job 4 with 8 comes at 30 s. In the round from 60 s it has the node of job 3, which moves. Gavel
+    solves its program at 60 s, after which all jobs are alike; job 4 comes first a round later.
+    """
+    jobs = a_table([500, 50, 500, 100], [4, 4, 4, 8], submit_s=[0.0, 0.0, 0.0, 30.0])
+    jobs["restart_delay_s"] = 0.0
+    options = {"round": 60, "reset": 60} if policy == "max_min_fairness" else {"growth": 0}
+    result = run(policy, jobs, pools=[a_pool("gpu", 2)], **options)
+    assert result.jobs["start_s"].tolist() == [0, 0, 0, moves_s]
+    assert result.jobs["finish_s"].tolist() == [500, 50, 500, moves_s + 100]
+    held = result.allocations
+    assert held[held["job_id"] == 3]["node"].tolist() == [1, 0]
+
+
 def test_rounds_use_the_nodes_in_service():
     """A job of both nodes cannot run while one is out; the other job has the node left alone."""
     result = run(

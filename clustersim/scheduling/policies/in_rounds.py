@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -13,12 +13,14 @@ import numpy as np
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.policies.preemptive import Preemptive
 from clustersim.scheduling.programs import gavel
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 from clustersim.scheduling.programs.rounds import RoundState
 from clustersim.scheduling.programs.water_filling import water_filling
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.together_on_nodes import NodePlan
 from clustersim.scheduling.view import View
 from clustersim.units import listed
 
@@ -99,6 +101,9 @@ class InRounds(Preemptive):
         """Pool of each job that runs in this round, and the time from which its turn counts."""
         self._late: dict[int, int] = {}
         """Pool of each job that waits for another one to leave."""
+        self._places: dict[int, Nodes] = {}
+        """Nodes of each job that is to start in this round, if the placement tracks nodes."""
+        self._by_node = all(isinstance(part.placement, NodePlacement) for part in self._pools)
         self._rounds = 0
         self._isolated_s: dict[int, float] = {}
         self._left_then: dict[int, tuple[float, float]] = {}
@@ -169,17 +174,51 @@ class InRounds(Preemptive):
         """Return the pool of each job that has a turn in the next round."""
         running = self.queue.running
         kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
-        turns = self._state.decide(self._fill_order(), kept)
+        self._places = {}
+        room = self._room_on_nodes if self._by_node else None
+        turns = self._state.decide(self._fill_order(), kept, room)
         return {int(str(turn.job)): turn.pool for turn in turns}
+
+    def _room_on_nodes(self, row: int, order: list[Hashable]) -> Callable[[Hashable], bool]:
+        """Return which jobs have nodes of a pool, in their order of priority.
+
+        A job that runs there keeps its nodes, unless a job before it needs them.
+        """
+        index, running = self._pools[row].index, self.queue.running
+        plan = NodePlan(self.queue, [int(str(job)) for job in order])
+
+        def accepts(key: Hashable) -> bool:
+            job = int(str(key))
+            here = job in running and running[job].partition.index == index
+            if (here or job in self.queue.own_nodes) and plan.keep(job):
+                return True
+            place = plan.place_at(job, self.n_accelerators(job), [index])
+            if place is not None:
+                self._places[job] = place.nodes
+            return place is not None
+
+        return accepts
 
     def _start_late(self, view: View) -> Iterator[Decision]:
         """Start jobs of this round whose accelerators were held by jobs that have left by now."""
-        for job, row in list(self._late.items()):
-            pool = self._pools[row].name
-            if job in self.waiting and view.fits(job, pool):
-                yield Start(job, pool)
-                del self._late[job]
-                self._turns[job] = row, view.now
+        for job in list(self._late):
+            if start := self._start_of(job, self._late[job], view):
+                yield start
+                self._turns[job] = self._late.pop(job), view.now
+
+    def _start_of(self, job: int, row: int, view: View) -> Start | None:
+        """Return the start of a job on its pool if it can start now."""
+        part = self._pools[row]
+        if job not in self.waiting or not view.fits(job, part.name):
+            return None
+        nodes = self._places.get(job)
+        if nodes is None:
+            return Start(job, part.name)
+        if part.placement.has_free(nodes, self.n_accelerators(job)):
+            return Start(job, part.name, nodes)
+        # Others hold its nodes until they have left; or the nodes are out of service.
+        left = any(self.queue.running[other].partition is part for other in self.queue.leaving)
+        return None if left else Start(job, part.name)
 
     def _fill_order(self) -> list[int]:
         """Return the order in which the pools are filled: fastest first, or each in turn first."""
@@ -203,12 +242,11 @@ class InRounds(Preemptive):
         """Preempt the jobs without a turn on their pool, and start those with one."""
         for job in view.running.tolist():
             row = self._row_of[self.queue.running[job].partition.index]
-            if turns.get(job) != row:
+            if turns.get(job) != row or job in self._places:
                 yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job, row in turns.items():
-            pool = self._pools[row].name
-            if job in self.waiting and view.fits(job, pool):
-                yield Start(job, pool)
+            if start := self._start_of(job, row, view):
+                yield start
 
     def _problem(self, view: View) -> AllocationProblem:
         """Return the program's input, in the order of the jobs of the rounds."""
