@@ -16,6 +16,10 @@ from clustersim.scheduling.windows import only_in
 __all__ = ["NodePlan", "Place", "chosen_on_nodes", "placed_after"]
 
 
+Held = tuple[int, Ints, Ints]
+"""Index of a partition, nodes, and accelerators on each."""
+
+
 class Place(NamedTuple):
     """Where a waiting job is to start."""
 
@@ -189,11 +193,17 @@ class NodePlan:
         self._idle, self._left = _Free(queue), _Free(queue)
         rank = {job: at for at, job in enumerate(order)}
         self._undecided: dict[int, None] = {}
+        self._held: dict[int, list[Held]] = {}
+        self._holders: dict[tuple[int, int], list[int]] = {}
         for job in sorted(queue.running, key=lambda job: rank.get(job, len(order))):
             if job not in self.kept:
+                self._held[job] = held_by(queue, job)
                 self._left.add(job)
                 if job in rank:
                     self._undecided[job] = None
+                    for index, nodes, _ in self._held[job]:
+                        for node in nodes.tolist():
+                            self._holders.setdefault((index, node), []).append(job)
         self._too_large: set[tuple[int, int]] = set()
 
     def keep(self, job: int) -> bool:
@@ -237,9 +247,10 @@ class NodePlan:
             if found is not None:
                 self._left.take(index, found.nodes)
                 self._idle.take(index, found.nodes)
-                gone = [other for other in self._undecided if not self._left.has(other)]
-                for other in gone:
-                    del self._undecided[other]
+                for node, _ in found.nodes:
+                    for other in self._holders.get((index, node), ()):
+                        if other in self._undecided and not self._left.has(other):
+                            del self._undecided[other]
                 return found
         return None
 
@@ -258,13 +269,18 @@ class NodePlan:
         holders = [
             (at, chips)
             for other in self._undecided
-            for i, at, chips in held_by(queue, other)
+            for i, at, chips in self._held[other]
             if i == index
         ]
+        ends = np.cumsum([0, *(len(at) for at, _ in holders)])
+        held_at = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in holders)])
+        held = np.concatenate([np.zeros(0, np.int64), *(chips for _, chips in holders)])
         low, high = 0, len(holders)  # it fits if the first `low` stay, and not if `high` + 1 do
         while low < high:
             middle = (low + high + 1) // 2
-            found = _Free.choose(n, partition, _without(left, holders[:middle]), open_nodes)
+            end = ends[middle]
+            used = np.bincount(held_at[:end], held[:end], len(left)).astype(np.int64)
+            found = _Free.choose(n, partition, np.maximum(left - used, 0), open_nodes)
             if found is None:
                 high = middle - 1
             else:
@@ -272,14 +288,7 @@ class NodePlan:
         return Place(partition, nodes)
 
 
-def _without(free: Ints, holders: Sequence[tuple[Ints, Ints]]) -> Ints:
-    left = free.copy()
-    for nodes, chips in holders:
-        left[nodes] -= chips
-    return np.maximum(left, 0)
-
-
-def held_by(queue: Queue, job: int) -> list[tuple[int, Ints, Ints]]:
+def held_by(queue: Queue, job: int) -> list[Held]:
     """Return the nodes of a running job and its accelerators on each, by partition.
 
     Examples
