@@ -79,7 +79,7 @@ class _Stages:
         fractions: Floats | None = None
         while self.rising.any():
             fractions = self._stage()
-        if fractions is None:  # rows have their maximum, which leaves something over
+        if fractions is None:  # something may be left over
             total = self.values * self.sizes[:, None]
             limit = AtLeast(self.space.sums(self.values), self.level)
             fractions, _, _ = self.space.maximise(total, [limit])
@@ -91,7 +91,7 @@ class _Stages:
     def _stage(self) -> Floats | None:
         """Raise the water until the pools stop somebody, or all are at their maximum.
 
-        Returns the fractions if the pools stop everybody that was left.
+        Returns the fractions if the pools stop everybody that is not at its maximum.
         """
         caps = np.unique(self.caps[self.rising])
         low = int(np.searchsorted(caps, self._top() * (1.0 - _NEAR), "right"))
@@ -101,7 +101,7 @@ class _Stages:
         if low == len(caps):
             return None
         fractions, top, prices = self._rise(self.rising, ceiling=float(caps[low]))
-        rows = np.flatnonzero(self.rising)
+        first, rows = self.rising.copy(), np.flatnonzero(self.rising)
         self.level[rows] = top
         if top >= caps[low] * (1.0 - _SAME):
             stopped = rows[self.caps[rows] == caps[low]]
@@ -110,7 +110,8 @@ class _Stages:
             if not len(stopped):
                 stopped = rows[np.argmax(prices)][None]
         self.rising[stopped] = False
-        return None if self.rising.any() else fractions
+        done = not self.rising.any() and bool((first | (self.level == self.caps)).all())
+        return fractions if done else None
 
     def _top(self) -> float:
         """Return the highest level of the rising rows, or slightly more."""
