@@ -9,12 +9,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.elastic import usual_sizes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.policies.preemptive import Preemptive
 from clustersim.scheduling.programs.elastic import Configurations, pollux, sia
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.together_on_nodes import NodePlan
 from clustersim.scheduling.view import View
 
 __all__ = ["ElasticRounds", "Pollux", "Sia"]
@@ -95,6 +97,9 @@ class ElasticRounds(Preemptive):
         self._known: dict[int, dict[int, int]] = {}
         self._estimate: dict[int, Floats] = {}
         self._targets: dict[int, Target] = {}
+        self._places: dict[int, Nodes] = {}
+        """Nodes of each job that is to start in this round, if the placement tracks nodes."""
+        self._by_node = all(isinstance(part.placement, NodePlacement) for part in self._pools)
         self._ends_s = -math.inf
 
     @abstractmethod
@@ -137,16 +142,55 @@ class ElasticRounds(Preemptive):
 
     def _change(self, jobs: Ints, view: View) -> Iterator[Decision]:
         """Choose anew, and preempt the jobs that have to give their accelerators back."""
-        found = self.choose(self._problem(jobs, view))
+        problem = self._problem(jobs, view)
+        found = self.choose(problem)
         leaving = {job: at for job, at in self._targets.items() if job in self.queue.leaving}
-        self._targets = leaving
-        for job, column in zip(jobs.tolist(), found.tolist(), strict=True):
-            target = self._columns[column] if column >= 0 else None
-            held = self._held(job)
-            if held is not None and held != target:
+        self._targets, self._places = leaving, {}
+        targets = {
+            job: self._columns[column]
+            for job, column in zip(jobs.tolist(), found.tolist(), strict=True)
+            if column >= 0
+        }
+        if self._by_node:
+            able = dict(zip(jobs.tolist(), problem.goodputs > 0.0, strict=True))
+            targets = self._on_nodes(targets, able)
+        for job in jobs.tolist():
+            target, held = targets.get(job), self._held(job)
+            moves = held != target or job in self._places
+            if held is not None and moves:
                 yield Preempt(job, self.preempt_by, self.cost_of(job))
-            if target is not None and held != target:
+            if target is not None and moves:
                 self._targets[job] = target
+
+    def _on_nodes(self, targets: dict[int, Target], able: dict[int, Bools]) -> dict[int, Target]:
+        """Return the targets for which there are nodes, the largest first, and note the nodes.
+
+        A job keeps its nodes, unless a larger one needs them; then it moves. A job without nodes
+        gets the largest smaller size on the same pool at which it can run and has nodes.
+        """
+        order = sorted(targets, key=lambda job: (-targets[job].size, self._held(job) is None, job))
+        leaving = self.queue.leaving  # their accelerators are not among those to be given
+        plan = NodePlan(self.queue, order, kept=[*self.queue.protected(), *leaving])
+        placed: dict[int, Target] = {}
+        for job in order:
+            row, size = targets[job]
+            held = self._held(job)
+            smaller = [
+                at.size
+                for at, can in zip(self._columns, able[job], strict=True)
+                if can and at.pool == row and at.size <= size
+            ]
+            for n in sorted(smaller, reverse=True):
+                stays = held == (row, n) or job in self.queue.own_nodes
+                if stays and plan.keep(job):
+                    placed[job] = Target(row, n)
+                    break
+                place = plan.place_at(job, n, [self._pools[row].index])
+                if place is not None:
+                    placed[job] = Target(row, n)
+                    self._places[job] = place.nodes
+                    break
+        return placed
 
     def _start_chosen(self, view: View) -> Iterator[Decision]:
         """Start the jobs that were chosen and wait, the largest first, where they fit."""
@@ -155,7 +199,13 @@ class ElasticRounds(Preemptive):
             part = self._pools[row]
             if job not in self.waiting or not self.queue.fits_size(job, part, size):
                 continue
-            yield Start(job, part.name, size=size)
+            nodes = self._places.get(job)
+            if nodes is not None and not part.placement.has_free(nodes, size):
+                # Others hold its nodes until they have left; or the nodes are out of service.
+                if any(self.queue.running[other].partition is part for other in self.queue.leaving):
+                    continue
+                nodes = None
+            yield Start(job, part.name, nodes, size)
             del self._targets[job]
             if job in self._first_s:
                 self._restarts[job] = self._restarts.get(job, 0) + 1
