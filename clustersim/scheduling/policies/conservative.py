@@ -121,9 +121,10 @@ class Conservative(Policy):
                 continue
             before = self._reserved.get(job)
             if before is not None:
-                if not opened and not self._finds_earlier(job, *before):
-                    continue
                 index, start, end = before
+                holds = end > start  # otherwise others may have taken its place
+                if holds and not opened and not self._finds_earlier(job, *before):
+                    continue
                 self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
                 self._windows.give_back(job)
             self._reserve(job)
