@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from operator import index, itemgetter
 from typing import Any, ClassVar
@@ -92,9 +92,9 @@ class _StrictOrder(Policy):
     def _mask(self, choice: int) -> int:
         return sum(1 << partition for partition in self.queue.jobs.choices[choice])
 
-    _job: ClassVar[Callable[[Any], int]]
+    _job: ClassVar[staticmethod[[Any], int]]
     """Returns the job of an entry of a line."""
-    _drop_head: ClassVar[Callable[[Any], object]]
+    _drop_head: ClassVar[staticmethod[[Any], Any]]
     """Removes the first entry of a line."""
 
 
