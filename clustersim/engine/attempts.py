@@ -18,6 +18,8 @@ from clustersim.scheduling.queue import Partition
 
 __all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
 
+_UNKNOWN = math.nan
+
 
 class StopCause(IntEnum):
     """Why an attempt was stopped before its job was done."""
@@ -249,14 +251,15 @@ class AttemptLog:
 
     def begin(self, job: int, partition: int, now: float, holding: Holding | None = None) -> int:
         """Record that a job starts, and return the number of its attempt."""
+        number = len(self._start_s)
         if holding is not None:
             parts = tuple((part.partition.index, part.n) for part in holding.parts)
-            self._parts[len(self._start_s)] = parts
+            self._parts[number] = parts
         self._job.append(job)
         self._partition.append(partition)
-        self._end_s.append(np.nan)
+        self._end_s.append(_UNKNOWN)
         self._start_s.append(now)
-        return len(self._start_s) - 1
+        return number
 
     def end(self, attempt: int, now: float) -> None:
         """Record the end of an attempt.

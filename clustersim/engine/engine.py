@@ -138,6 +138,7 @@ class Simulation:
         self._gates = gates
         self._n_opening = 0
         self._wakes = Wakes(self.clock, self._call, self._moves)
+        self._asked = self._wakes.events
         self._n_calls = 0
         self._before_pass: list[Callable[[], None]] = []
         self._after_pass: list[Callable[[], None]] = []
@@ -152,6 +153,7 @@ class Simulation:
         self._policy = policy
         protection = Protection.of(policy, heroes)
         self._departures = self._new_departures(protection)
+        self._notices = self._departures.notices
         if protection is not None and protection.min_run_s > 0:
             self.watch(self._departures)
         self._policy_of_group: dict[int, Policy] = {}
@@ -196,7 +198,7 @@ class Simulation:
     def _awaits(self) -> bool:
         """Return whether something happens at a known time that may start a job."""
         return (
-            bool(self._wakes)
+            bool(self._wakes.events)
             or self._n_opening > 0
             or (self._sizes is not None and self._sizes.n_due > 0)
             or any(each() for each in self._awaited)
@@ -282,13 +284,14 @@ class Simulation:
         """Submit every job at its time (a SimPy process)."""
         clock, touched = self.clock, self._touched
         submit_s, policy_of, choice_of = self._submit_s, self._policy_of_choice, self.jobs.choice_of
+        gates = self._gates
         job, n_jobs = 0, len(submit_s)
         while job < n_jobs:
             now = submit_s[job]
             yield clock.at(now, SUBMISSION)
             while job < n_jobs and submit_s[job] == now:
                 policy = policy_of[choice_of[job]]
-                if self._gates is None or self._may_enter(job, self._gates):
+                if gates is None or self._may_enter(job, gates):
                     policy.submit(job)
                 if policy not in touched:
                     touched.append(policy)
@@ -369,11 +372,11 @@ class Simulation:
             work_s = whole_s = self._run_s[partition.pool][job]
         else:
             work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
-        if again := job in left:
+        again = False if recovery is None else recovery.at_first
+        if left.of_jobs and job in left.of_jobs:
+            again = True
             work_s = left.work_s(job, partition.pool, whole_s)
             checkpoints = left.checkpoints(job, checkpoints)
-        elif recovery is not None:
-            again = recovery.at_first
         number = self._log.begin(job, partition.index, now, holding)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
@@ -389,8 +392,9 @@ class Simulation:
                 self._allocated.note(number, nodes)
         attempt.end = self.clock.at(attempt.end_s, COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))
-        for watcher in self._watchers:
-            watcher.started(job, partition, nodes)
+        if self._watchers:
+            for watcher in self._watchers:
+                watcher.started(job, partition, nodes)
 
     def _start_on(self, attempt: Attempt, holding: Holding) -> None:
         """Begin an attempt on what its job holds."""
@@ -441,7 +445,7 @@ class Simulation:
         """
         for policy in self._policies_on[partition.index]:
             own = policy.queue.own_nodes
-            for job in [job for job in own if job in self._left]:
+            for job in [job for job in own if job in self._left.of_jobs]:
                 where, nodes = own[job]
                 if where is partition and any(each == node for each, _ in nodes):
                     del own[job]
@@ -609,12 +613,13 @@ class Simulation:
         self._n_ended += 1
         if self._progress is not None and not self._n_ended % _REPORT_EVERY:
             self._progress(self._n_ended, len(self._submit_s))
-        self._may_be_over()
+        if not self.running:
+            self._may_be_over()
 
     def _leave(self, attempt: Attempt) -> Policy:
         """Release the accelerators of a job that ends or is stopped; return its policy."""
         job, partition = attempt.job, attempt.partition
-        if self._departures.notices:
+        if self._notices:
             self._departures.gone(job)
         if self._watchers:
             holding = attempt.holding
@@ -623,8 +628,9 @@ class Simulation:
                 for each in held:
                     watcher.left(job, each, each.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
-        policy.queue.now = self.clock._now
-        policy.queue.release(job, partition, attempt.began_s)
+        queue = policy.queue
+        queue.now = self.clock._now
+        queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
             self._touched.append(policy)
@@ -663,7 +669,7 @@ class Simulation:
     def _request_pass(self, *, later: bool = False) -> None:
         """Request one scheduling pass after all other events of this instant."""
         clock = self.clock
-        if not later and clock.peek() > clock._now:
+        if not later and (not clock._queue or clock._queue[0][0] > clock._now):
             self._pass()
         elif not self._pass_is_due:
             self._pass_is_due = True
@@ -676,14 +682,16 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
-        for call in self._before_pass:
-            call()
+        if self._before_pass:
+            for call in self._before_pass:
+                call()
         for policy in touched:
             policy.queue.now = now
-            if self._wakes:
+            if self._asked:
                 self._wakes.forget(policy)
             policy.schedule(now)
-        for call in self._after_pass:
-            call()
+        if self._after_pass:
+            for call in self._after_pass:
+                call()
         if self._check is not None:
             self._check(self)

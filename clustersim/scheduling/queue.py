@@ -169,12 +169,15 @@ class Queue(Room):
         >>> queue.start_anywhere(0, closed=0b1), queue.start_anywhere(0), queue.free
         (False, True, 8)
         """
-        jobs = self.jobs
+        jobs, take = self.jobs, self.take
+        n = jobs.n_accelerators[job]
         for index in jobs.choices[jobs.choice_of[job]]:
             if closed >> index & 1:
                 continue
             partition = self.partitions[index]
-            nodes = self.take(job, partition)
+            if n > partition.placement.free:
+                continue
+            nodes = take(job, partition)
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
