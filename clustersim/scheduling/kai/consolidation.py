@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, place_by_force
@@ -42,18 +43,18 @@ def consolidate(session: Session) -> None:
 class _Consolidation:
     """A waiting job and those that move for it."""
 
-    def __init__(self, session: Session, job: JobInSession) -> None:
+    def __init__(self, session: Session, entry: Waiting) -> None:
         self._session = session
-        self._job = job
+        self._job = entry.job
+        self._size = entry.size
 
     def is_allowed(self) -> bool:
         """Return whether the job can be preempted, and all free accelerators suffice for it."""
-        size = self._session.size_of(self._job.waiting())
-        return self._job.preemptible and float(self._session.fit.sum()) >= size
+        return self._job.preemptible and float(self._session.fit.sum()) >= self._size
 
     def victims(self) -> Victims:
         """Return the candidates: all other preemptible jobs."""
-        return Victims(self._session, self._session.jobs_of, self._loss)
+        return Victims(self._session, self._session.active_of, self._loss)
 
     def _loss(self, other: JobInSession) -> Loss:
         """Return what a job may lose, for a moment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims, loss_of
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
 from clustersim.scheduling.kai.session import JobInSession, Session
@@ -40,7 +41,7 @@ class Reclaimer:
     Parameters
     ----------
     session : Session
-    job : JobInSession
+    entry : Waiting
 
     Examples
     --------
@@ -50,14 +51,14 @@ class Reclaimer:
     >>> jobs = tuple(Job(name, name[0], (Task(size),)) for name, size in sizes.items())
     >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
     >>> session = Session(Cluster({"node0": 8}, queues, jobs))
-    >>> [Reclaimer(session, job).is_allowed() for job in session.jobs]
+    >>> [Reclaimer(session, session.backlog.entry(job)).is_allowed() for job in session.jobs]
     [True, False, False]
     """
 
-    def __init__(self, session: Session, job: JobInSession) -> None:
+    def __init__(self, session: Session, entry: Waiting) -> None:
         self._session = session
-        self._job = job
-        self._size = session.size_of(job.waiting())
+        self._job = job = entry.job
+        self._size = entry.size
         self._held = list(session.held)
         self._path = session.paths[job.queue]
         self._sides_of: dict[int, tuple[int, int]] = {}
@@ -78,7 +79,7 @@ class Reclaimer:
         session = self._session
         queues = [
             queue
-            for queue in session.jobs_of
+            for queue in session.active_of
             if queue != self._job.queue and session.held[queue] and self._may_lose(queue)
         ]
         return Victims(session, queues, self._loss)

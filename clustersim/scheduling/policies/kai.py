@@ -159,11 +159,9 @@ class Kai(Preempting):
             freed = False
             for at in sorted(self._stale):
                 self._stale.remove(at)
-                waiting = [
-                    job
-                    for job in self.waiting
-                    if stops[job] < _MOST_STOPS and job not in self.queue.own_nodes
-                ]
+                passed_over = {job for job, n in stops.items() if n >= _MOST_STOPS}
+                passed_over.update(self.queue.own_nodes)
+                waiting = [job for job in self.waiting if job not in passed_over]
                 for decision in self._pools[at].round(waiting, view.now):
                     if isinstance(decision, int):
                         if not self.queue.may_preempt(decision) or self.queue.most_victims < 1:

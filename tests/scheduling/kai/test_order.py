@@ -17,7 +17,8 @@ from clustersim.scheduling.kai import (
 )
 from clustersim.scheduling.kai.allocation import place_job
 from clustersim.scheduling.kai.candidates import Loss, Victims
-from clustersim.scheduling.kai.order import WaitingJobs, job_key, queue_key
+from clustersim.scheduling.kai.backlog import job_key
+from clustersim.scheduling.kai.order import WaitingJobs, queue_key
 from clustersim.scheduling.kai.session import JobInSession
 from tests.examples import examples
 from tests.scheduling.kai.clusters import clusters
@@ -80,11 +81,11 @@ def allocated_by_looking_at_all(session: Session) -> Iterator[str]:
 @given(cluster=clusters())
 def test_jobs_come_as_in_the_plain_twin(cluster: Cluster) -> None:
     twin, session = Session(cluster), Session(cluster)
-    waiting, order = WaitingJobs(session, session.jobs), []
-    while (job := waiting.pop()) is not None:
-        order.append(job.job.name)
-        if place_job(session, job, waiting.tasks_of(job)):
-            waiting.push(job)
+    waiting, order = WaitingJobs(session), []
+    while (entry := waiting.pop()) is not None:
+        order.append(entry.job.job.name)
+        if place_job(session, entry.job, entry.tasks):
+            waiting.push(entry.job)
     assert order == list(allocated_by_looking_at_all(twin))
     again = Session(cluster)
     allocate(again)
