@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Waiting(NamedTuple):
     tasks: list[TaskInSession]
     size: float
     kind: Kind
+
+
+def _key(entry: Waiting) -> Key:
+    return entry.key
 
 
 def job_key(job: JobInSession, active: int) -> Key:
@@ -84,6 +89,8 @@ class Backlog:
         self._entries: dict[JobInSession, Waiting] = {}
         self._kinds: dict[Kind, int] = {}
         self.samples: dict[Kind, Waiting] = {}
+        self._largest: dict[int, list[float]] = {}
+        """Of each queue: the size of the largest job up to each place."""
         self._changed: dict[JobInSession, None] = {}
 
     def change(self, job: JobInSession) -> None:
@@ -111,6 +118,30 @@ class Backlog:
         self._update()
         return self._kinds
 
+    def largest_between(self, queue: int, since: Waiting | None, entry: Waiting) -> float:
+        """Return the most accelerators of a job that waits between two others, 0 if none does.
+
+        Parameters
+        ----------
+        queue : int
+        since : Waiting or None
+            None: the beginning of the queue.
+        entry : Waiting
+            Its size is included.
+        """
+        line = self.of(queue)
+        end = bisect_left(line, entry.key, key=_key)
+        if since is None:
+            known = self._largest.get(queue)
+            if known is None:
+                known = list(accumulate((each.size for each in line), max))
+                self._largest[queue] = known
+            most = known[end - 1] if end else 0.0
+        else:
+            begin = bisect_right(line, since.key, key=_key)
+            most = max((each.size for each in line[begin:end]), default=0.0)
+        return max(most, entry.size)
+
     def entry(self, job: JobInSession) -> Waiting | None:
         """Return the entry of a job, None if it does not wait."""
         self._update()
@@ -129,6 +160,7 @@ class Backlog:
         if old is new or (old is not None and old == new):
             return
         line = self._lines.setdefault(job.queue, [])
+        self._largest.pop(job.queue, None)
         if old is not None:
             del line[bisect_left(line, old)], self._entries[job]
             self._kinds[old.kind] -= 1

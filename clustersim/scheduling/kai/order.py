@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
 
 from clustersim.scheduling.kai.backlog import Key, Kind, Waiting, is_alone
+from clustersim.scheduling.kai.lines import Lines
 from clustersim.scheduling.kai.model import UNLIMITED
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
@@ -109,8 +110,11 @@ class JobTree(Generic[Entry]):
 
     def _entry(self, queue: int) -> tuple[Key, int]:
         """Return the place of a queue among its siblings."""
-        key = queue_key(self._session, queue, self._held(queue), self._size(queue))
+        key = self._key_of(queue, self._size(queue))
         return (key if self._sign > 0 else tuple([-part for part in key])), queue
+
+    def _key_of(self, queue: int, next_size: float) -> Key:
+        return queue_key(self._session, queue, self._held(queue), next_size)
 
     def _first(self, queue: int) -> Entry | None:
         """Return the entry of the next job below a queue, or of all."""
@@ -155,6 +159,8 @@ class WaitingJobs(JobTree[Waiting]):
     session : Session
     is_hopeful : callable
         Says whether jobs of a kind are wanted at all; the others are passed over.
+    one_by_one : bool
+        Whether to look at each job that is passed over, even where it is not needed.
 
     Examples
     --------
@@ -167,7 +173,11 @@ class WaitingJobs(JobTree[Waiting]):
     """
 
     def __init__(
-        self, session: Session, is_hopeful: Callable[[Waiting], bool] = lambda entry: True
+        self,
+        session: Session,
+        is_hopeful: Callable[[Waiting], bool] = lambda entry: True,
+        *,
+        one_by_one: bool = False,
     ) -> None:
         super().__init__(session, 1)
         self._is_hopeful = is_hopeful
@@ -176,12 +186,20 @@ class WaitingJobs(JobTree[Waiting]):
         self._samples = dict(backlog.samples)
         self._hopeful: dict[Kind, bool] = {}
         self._n_hopeful = 0
-        for queue in backlog.queues():
-            # A sorted list is a heap.
-            self._jobs[queue] = list(backlog.of(queue))
+        self._lines: Lines | None = None
         self.look_again()
         if self._n_hopeful:
+            # A sorted list is a heap.
+            self._jobs = {queue: list(backlog.of(queue)) for queue in backlog.queues()}
+            if len(set(map(self._parent, self._jobs))) == 1 and not one_by_one:
+                self._lines = Lines(self._jobs, self._key_of, self._left, self._hopeful)
             self.refresh()
+
+    def refresh(self) -> None:
+        if self._lines is None:
+            super().refresh()
+        else:
+            self._lines.refresh()
 
     def look_again(self, queue: int | None = None) -> None:
         """Ask again which kinds of jobs are wanted, by default in all queues.
@@ -205,8 +223,13 @@ class WaitingJobs(JobTree[Waiting]):
 
     def pop(self) -> Waiting | None:
         """Return the next job that is wanted and take it out, None if there is none."""
-        while self._n_hopeful and (entry := self._pop()) is not None:
-            self._left[entry.kind] -= 1
+        while self._n_hopeful:
+            if self._lines is not None:
+                entry = self._lines.pop()
+            elif (entry := self._pop()) is not None:
+                self._left[entry.kind] -= 1
+            if entry is None:
+                return None
             if self._hopeful[entry.kind]:
                 self._n_hopeful -= 1
                 return entry
@@ -225,13 +248,18 @@ class WaitingJobs(JobTree[Waiting]):
             self._samples.setdefault(kind, entry)
             if self._hopeful.setdefault(kind, True):
                 self._n_hopeful += 1
-            self._push(entry)
+            if self._lines is None:
+                self._push(entry)
+            else:
+                self._lines.push(entry)
 
 
 class ReturningJobs(JobTree[Waiting]):
     """Jobs that are placed again after an eviction, in the order in which they are placed.
 
-    All other jobs that wait decide about the order of queues and are passed over.
+    All other jobs that wait decide about the order of queues and are passed over. Among queues of
+    one parent, a queue comes later the larger its next job is, so that the largest job that is
+    passed over decides when the one behind it comes, and the others need not be looked at.
 
     Parameters
     ----------
@@ -239,6 +267,8 @@ class ReturningJobs(JobTree[Waiting]):
     tasks : mapping of JobInSession to list of TaskInSession
         For each job the tasks that may be placed. Jobs that cannot make their gang whole are left
         out.
+    one_by_one : bool
+        Whether to look at each job that is passed over, even where it is not needed.
 
     Examples
     --------
@@ -253,18 +283,31 @@ class ReturningJobs(JobTree[Waiting]):
     """
 
     def __init__(
-        self, session: Session, tasks: Mapping[JobInSession, list[TaskInSession]]
+        self,
+        session: Session,
+        tasks: Mapping[JobInSession, list[TaskInSession]],
+        *,
+        one_by_one: bool = False,
     ) -> None:
         super().__init__(session, 1)
         self._tasks = tasks
         entries = [entry for job in tasks if (entry := self._measured(job)) is not None]
         self._wanted = Counter(entry.job.queue for entry in entries)
-        # The order of queues does not matter for jobs of one queue.
-        for queue in self._wanted if len(self._wanted) > 1 else ():
+        self._last: dict[int, Waiting] = {}
+        self._one_by_one = one_by_one or not self._are_siblings(entries)
+        for queue in self._wanted if self._one_by_one else ():
             self._jobs[queue] = self._others(queue)
         for entry in entries:
             heappush(self._jobs.setdefault(entry.job.queue, []), entry)
         self.refresh()
+
+    def _are_siblings(self, entries: Sequence[Waiting]) -> bool:
+        """Return whether all queues have one parent, and jobs the places that the backlog says."""
+        if len({self._parent(queue) for queue in self._wanted}) > 1:
+            return False
+        places = {entry.job: entry.key for entry in entries}
+        known = [self._session.backlog.entry(job) for job in self._tasks]
+        return all(each is None or places.get(each.job) == each.key for each in known)
 
     def _measured(self, job: JobInSession) -> Waiting | None:
         tasks = job.next_of([task for task in self._tasks[job] if not task.is_active])
@@ -286,6 +329,7 @@ class ReturningJobs(JobTree[Waiting]):
             entry = self._pop()
         if entry is not None:
             self._wanted[entry.job.queue] -= 1
+            self._last[entry.job.queue] = entry
         return entry
 
     def _close(self) -> None:
@@ -295,7 +339,11 @@ class ReturningJobs(JobTree[Waiting]):
 
     def _size(self, queue: int) -> float:
         entry = self._first(queue)
-        return 0.0 if entry is None else entry.size
+        if entry is None:
+            return 0.0
+        if self._one_by_one or len(self._wanted) == 1 or queue not in self._wanted:
+            return entry.size
+        return self._session.backlog.largest_between(queue, self._last.get(queue), entry)
 
     def push(self, job: JobInSession) -> None:
         """Put the job back that was taken out last, if it has more tasks to place."""
