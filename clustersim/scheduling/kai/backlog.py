@@ -47,7 +47,7 @@ def job_key(job: JobInSession, active: int) -> Key:
     >>> [job_key(job, active)[1] for active in range(4)]
     [0, 0, 1, 2]
     """
-    return (-job.job.priority, (active >= job.min_tasks) + (active > job.min_tasks), job.seniority)
+    return (-job.priority, (active >= job.min_tasks) + (active > job.min_tasks), job.seniority)
 
 
 def is_alone(kind: Kind) -> bool:
@@ -186,7 +186,7 @@ class Backlog:
             (
                 job.queue,
                 job.preemptible,
-                job.job.priority,
+                job.priority,
                 sizes,
                 tuple(job.closed),
                 job.seniority if alone else -1,

@@ -100,8 +100,8 @@ class Victims(JobTree[tuple[Key, JobInSession]]):
     Parameters
     ----------
     session : Session
-    queues : iterable of int
-        Queues whose jobs are candidates.
+    jobs : iterable of JobInSession
+        The candidates, which are active.
     may_lose : callable
         Says whether a job may lose its gang, only tasks above it, or nothing.
 
@@ -112,13 +112,16 @@ class Victims(JobTree[tuple[Key, JobInSession]]):
     >>> running = Task(4, TaskState.RUNNING, "node0")
     >>> jobs = (Job("old", "team", (running,)), Job("new", "team", (running,), submitted_s=1.0))
     >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
-    >>> victims = Victims(session, [0], lambda job: Loss.GANG)
+    >>> victims = Victims(session, session.jobs, lambda job: Loss.GANG)
     >>> [task.job.job.name for task in victims.next_unit()]
     ['new']
     """
 
     def __init__(
-        self, session: Session, queues: Iterable[int], may_lose: Callable[[JobInSession], Loss]
+        self,
+        session: Session,
+        jobs: Iterable[JobInSession],
+        may_lose: Callable[[JobInSession], Loss],
     ) -> None:
         super().__init__(session, -1)
         self._gone = [0.0] * len(session.queues)
@@ -126,12 +129,14 @@ class Victims(JobTree[tuple[Key, JobInSession]]):
         self._left: dict[JobInSession, list[TaskInSession]] = {}
         self._least: dict[JobInSession, int] = {}
         self._sorted: set[int] = set()
-        for queue in queues:
-            candidates = [job for job in session.active_of.get(queue, ()) if self._can_lose(job)]
-            if candidates:
+        for job in jobs:
+            if self._can_lose(job):
                 # The keys of a queue that never comes are not needed.
-                self._jobs[queue] = [((), job) for job in candidates]
+                self._jobs.setdefault(job.queue, []).append(((), job))
         self.refresh()
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
 
     def _can_lose(self, job: JobInSession) -> bool:
         """Return whether a job may lose a task."""

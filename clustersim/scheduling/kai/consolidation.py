@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims
-from clustersim.scheduling.kai.session import JobInSession, Session
+from clustersim.scheduling.kai.session import Session
 from clustersim.scheduling.kai.victims import Unit, place_by_force
 
 __all__ = ["consolidate"]
@@ -54,11 +54,11 @@ class _Consolidation:
 
     def victims(self) -> Victims:
         """Return the candidates: all other preemptible jobs."""
-        return Victims(self._session, self._session.active_of, self._loss)
-
-    def _loss(self, other: JobInSession) -> Loss:
-        """Return what a job may lose, for a moment."""
-        return Loss.GANG if other.preemptible and other is not self._job else Loss.NOTHING
+        active = self._session.active_of.values()
+        others = [
+            job for jobs in active for job in jobs if job.preemptible and job is not self._job
+        ]
+        return Victims(self._session, others, lambda job: Loss.GANG)
 
     def most_lost(self, units: Sequence[Unit]) -> float:
         """Return how many accelerators some units may lose: none."""

@@ -57,6 +57,9 @@ class Lines:
         self._next: dict[int, tuple[int, float]] = {}
         """Of each queue: the place of its first wanted job, and the largest size up to there."""
         self._keys: dict[tuple[int, float], Key] = {}
+        self._kinds: dict[int, set[Kind]] = {}
+        for kind in left:
+            self._kinds.setdefault(kind[0], set()).add(kind)
 
     def refresh(self) -> None:
         """Sort again, after the state of the cluster or what is wanted changed."""
@@ -67,6 +70,8 @@ class Lines:
         """Return the next wanted job and take it out, None if there is none."""
         first: tuple[Key, int] | None = None
         for queue in self._lines:
+            if not self._has_wanted(queue):
+                continue
             at, most = self._find(queue)
             if at < len(self._lines[queue]):
                 mine = self._key(queue, most), queue
@@ -88,8 +93,12 @@ class Lines:
     def push(self, entry: Waiting) -> None:
         """Put a job into its queue."""
         queue = entry.job.queue
+        self._kinds[queue].add(entry.kind)
         insort(self._lines[queue], entry, lo=self._at[queue])
         self._next.pop(queue, None)
+
+    def _has_wanted(self, queue: int) -> bool:
+        return any(self._hopeful[kind] and self._left[kind] for kind in self._kinds[queue])
 
     def _find(self, queue: int) -> tuple[int, float]:
         line, hopeful = self._lines[queue], self._hopeful

@@ -201,17 +201,11 @@ class WaitingJobs(JobTree[Waiting]):
         else:
             self._lines.refresh()
 
-    def look_again(self, queue: int | None = None) -> None:
-        """Ask again which kinds of jobs are wanted, by default in all queues.
-
-        Parameters
-        ----------
-        queue : int, optional
-            Ask only about kinds of this queue that have been wanted.
-        """
+    def look_again(self) -> None:
+        """Ask again which kinds of jobs are wanted."""
         hopeful = self._hopeful
         for kind, n in self._left.items():
-            if n and (queue is None or (kind[0] == queue and hopeful[kind])):
+            if n:
                 hopeful[kind] = self._is_hopeful(self._samples[kind])
         self._n_hopeful = sum(n for kind, n in self._left.items() if n and hopeful[kind])
 
@@ -220,6 +214,12 @@ class WaitingJobs(JobTree[Waiting]):
         if not is_alone(kind) and self._hopeful[kind]:
             self._hopeful[kind] = False
             self._n_hopeful -= self._left[kind]
+
+    def give_up_in(self, queue: int, is_lost: Callable[[Waiting], bool]) -> None:
+        """Pass over all other jobs of some kinds in a queue."""
+        for kind, hopeful in self._hopeful.items():
+            if kind[0] == queue and hopeful and self._left[kind] and is_lost(self._samples[kind]):
+                self.give_up(kind)
 
     def pop(self) -> Waiting | None:
         """Return the next job that is wanted and take it out, None if there is none."""

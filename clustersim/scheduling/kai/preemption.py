@@ -61,12 +61,13 @@ class _Preemptor:
 
     def victims(self) -> Victims:
         """Return the candidates."""
-        return Victims(self._session, [self._job.queue], self._loss)
+        priority = self._job.priority
+        active = self._session.active_of.get(self._job.queue, {})
+        lower = [other for other in active if other.priority < priority and other.preemptible]
+        return Victims(self._session, lower, self._loss)
 
     def _loss(self, other: JobInSession) -> Loss:
-        """Return what a job may lose."""
-        if not other.preemptible or other.job.priority >= self._job.job.priority:
-            return Loss.NOTHING
+        """Return what a preemptible job of lower priority may lose."""
         return loss_of(other, self._minimum_s, self._session.cluster.now_s)
 
     def most_lost(self, units: Sequence[Unit]) -> float:

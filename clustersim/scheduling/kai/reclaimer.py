@@ -77,17 +77,17 @@ class Reclaimer:
     def victims(self) -> Victims:
         """Return the candidates: preemptible jobs of queues that have more than they are owed."""
         session = self._session
-        queues = [
-            queue
-            for queue in session.active_of
+        jobs = [
+            job
+            for queue, active in session.active_of.items()
             if queue != self._job.queue and session.held[queue] and self._may_lose(queue)
+            for job in active
+            if job.preemptible
         ]
-        return Victims(session, queues, self._loss)
+        return Victims(session, jobs, self._loss)
 
     def _loss(self, job: JobInSession) -> Loss:
-        """Return what a job may lose."""
-        if not job.preemptible:
-            return Loss.NOTHING
+        """Return what a preemptible job may lose."""
         if job.job.started_s is None:
             return Loss.GANG
         cluster = self._session.cluster

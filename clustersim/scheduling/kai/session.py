@@ -73,12 +73,15 @@ class JobInSession:
     tasks : list of TaskInSession
     active : int
         Tasks that run, start or will start on accelerators that are being released.
+    min_tasks, priority, preemptible
+        As in `Job`.
     closed : list of int
         Numbers of the nodes on which it must not start.
     """
 
     __slots__ = (
-        "active", "closed", "job", "min_tasks", "preemptible", "queue", "seniority", "tasks"
+        "active", "closed", "job", "min_tasks", "preemptible", "priority", "queue", "seniority",
+        "tasks",
     )  # fmt: skip
 
     def __init__(self, job: Job, queue: int, nodes: Mapping[str, int]) -> None:
@@ -86,6 +89,7 @@ class JobInSession:
         self.queue = queue
         self.seniority = 0
         self.min_tasks = job.min_tasks
+        self.priority = job.priority
         self.preemptible = job.is_preemptible
         self.tasks = [
             TaskInSession(
@@ -131,6 +135,8 @@ class Session:
         Those and the ones that are being released, less what pipelined tasks will take.
     held, held_for_good : list of float
         Accelerators of each queue's active tasks; only those that cannot be preempted.
+    largest_node : int
+        Accelerators of the largest node.
     active_of : dict of int to dict
         The jobs of each queue that have active tasks, as keys.
     backlog : Backlog
@@ -177,7 +183,8 @@ class Session:
         self._numbers = names
         self._places = {name: number for number, name in enumerate(self.nodes)}
         self.active_of: dict[int, dict[JobInSession, None]] = {}
-        self.backlog = Backlog(max(cluster.nodes.values(), default=0))
+        self.largest_node = max(cluster.nodes.values(), default=0)
+        self.backlog = Backlog(self.largest_node)
         jobs = cluster.jobs
         order = sorted(range(len(jobs)), key=lambda n: (jobs[n].submitted_s, jobs[n].name))
         seniority = {number: rank for rank, number in enumerate(order)}

@@ -73,24 +73,33 @@ def place_by_force(session: Session, rules_of: Callable[[Session, Waiting], Rule
     considered: Counter[int] = Counter()
     most = session.cluster.limits.jobs_per_queue
 
-    def is_tried(entry: Waiting) -> bool:
-        if failed.covers(entry) or (most is not None and considered[entry.job.queue] >= most):
-            return False
-        return rules_of(session, entry).is_allowed()
+    def is_lost(entry: Waiting) -> bool:
+        """Return whether a job is not tried, because of those that were."""
+        if most is not None and considered[entry.job.queue] >= most:
+            return True
+        return failed.covers(entry)
 
-    waiting = WaitingJobs(session, lambda entry: is_alone(entry.kind) or is_tried(entry))
+    def is_hopeful(entry: Waiting) -> bool:
+        if is_alone(entry.kind):
+            return True
+        return not is_lost(entry) and rules_of(session, entry).is_allowed()
+
+    waiting = WaitingJobs(session, is_hopeful)
     while (popped := waiting.pop()) is not None:
         # A job that became a victim meanwhile may have nothing left that it could place.
         entry = session.backlog.entry(popped.job)
-        if entry is None or not is_tried(entry):
+        if entry is None or is_lost(entry):
+            continue
+        rules = rules_of(session, entry)
+        if not rules.is_allowed():
             continue
         considered[entry.job.queue] += 1
-        if find_victims(session, entry, rules_of(session, entry)):
+        if find_victims(session, entry, rules):
             waiting.refresh()
             waiting.look_again()
         else:
             failed.add(entry)
-            waiting.look_again(entry.job.queue)
+            waiting.give_up_in(entry.job.queue, is_lost)
 
 
 def has_waited(session: Session, job: JobInSession) -> bool:
@@ -133,9 +142,12 @@ def find_victims(session: Session, entry: Waiting, rules: Rules) -> bool:
     False
     """
     job, tasks = entry.job, entry.tasks
-    if max(entry.kind[3]) > max(session.cluster.nodes.values(), default=-1):
+    if max(entry.kind[3]) > session.largest_node:
         return False
-    search = _Search(session, tasks, rules)
+    victims = rules.victims()
+    if not victims:
+        return False
+    search = _Search(session, tasks, rules, victims)
     trials = session.cluster.limits.trials
     left = float("inf") if trials is None else trials
     while search.add():
@@ -152,10 +164,10 @@ def find_victims(session: Session, entry: Waiting, rules: Rules) -> bool:
 class _Search:
     """Units that were added, and sets of them whose eviction may make room."""
 
-    def __init__(self, session: Session, tasks: Unit, rules: Rules) -> None:
+    def __init__(self, session: Session, tasks: Unit, rules: Rules, victims: Victims) -> None:
         self._session = session
         self._rules = rules
-        self._victims = rules.victims()
+        self._victims = victims
         self._sizes = [task.size for task in tasks]
         self._must_lose = session.size_of(tasks) - float(session.fit.sum())
         self._units: list[Unit] = []

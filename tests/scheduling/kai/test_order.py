@@ -109,7 +109,7 @@ def test_victims_come_worst_first_and_count_as_gone() -> None:
         Job("b0", "b", (running, running, running), min_tasks=2),
     )
     session = Session(Cluster({"node0": 5}, queues, jobs))
-    victims = Victims(session, [0, 1], lambda job: Loss.GANG)
+    victims = Victims(session, session.jobs, lambda job: Loss.GANG)
     # b has 3 of 1, a has 2: first the task above b's gang. Then both have 2, and b is younger.
     units = [
         [(task.job.job.name, task.number) for task in unit] for unit in iter(victims.next_unit, [])
