@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from clustersim.array_types import Bools
 from clustersim.scheduling.decisions import Start
 from clustersim.scheduling.kai import (
+    NON_PREEMPTIBLE,
     Change,
     Cluster,
     Job,
@@ -28,7 +28,7 @@ from clustersim.scheduling.queue import JobColumns, Partition
 from clustersim.scheduling.queue import Queue as JobQueue
 from clustersim.scheduling.quota_use import QuotaUse
 
-__all__ = ["KaiPool"]
+__all__ = ["KaiPool", "preemptible"]
 
 _TRAIN = 50
 """Priority of jobs if the table has none."""
@@ -69,7 +69,7 @@ class KaiPool:
         self._may = {
             choice: partition.index in members for choice, members in enumerate(queue.jobs.choices)
         }
-        self._preemptible = _preemptible(queue.jobs)
+        self._preemptible = preemptible(queue.jobs, jobs.priority)
         self._has_priority = "priority" in queue.jobs.columns
         self._waiting: dict[int, Job] = {}
         self._running: dict[int, tuple[float, bool, bool, Job]] = {}
@@ -232,16 +232,20 @@ class KaiPool:
             tasks,
             min_tasks=len(tasks),
             priority=self._jobs.priority[job] if self._has_priority else _TRAIN,
-            preemptible=None if self._preemptible is None else bool(self._preemptible[job]),
+            preemptible=self._preemptible[job],
             submitted_s=self._jobs.submit_s[job],
             started_s=start_s,
         )
 
 
-def _preemptible(jobs: JobColumns) -> Bools | None:
-    """Return which jobs may be stopped, if the table says so."""
+def preemptible(jobs: JobColumns, priority: Sequence[int]) -> Sequence[bool]:
+    """Return which jobs may be stopped, as the table says, or else by their priorities."""
     given = jobs.columns.get("preemptible")
-    return None if given is None else np.array([value is True or value == 1 for value in given])
+    if given is not None:
+        return [value is True or value == 1 for value in given]
+    if "priority" not in jobs.columns:
+        return [True] * len(jobs.n_accelerators)
+    return [each < NON_PREEMPTIBLE for each in priority]
 
 
 def _seniority(submit_s: Sequence[float]) -> list[int]:
