@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from heapq import heapify
 
-from clustersim.scheduling.kai.minimum_run_time import protects
 from clustersim.scheduling.kai.backlog import Key, Waiting, job_key
+from clustersim.scheduling.kai.minimum_run_time import protects
 from clustersim.scheduling.kai.order import JobTree
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 

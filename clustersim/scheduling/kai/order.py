@@ -27,7 +27,6 @@ _NOTHING_ALLOCATABLE = 1000.0
 _TOP = -1
 
 
-
 def queue_key(session: Session, queue: int, held: float, next_size: float) -> Key:
     """Return the key by which queues of a level are sorted.
 

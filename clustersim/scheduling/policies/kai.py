@@ -104,9 +104,7 @@ class Kai(Preempting):
         of_jobs = QuotaJobs(jobs, partitions, quotas, cls.by)
         queues = [_queues_of(quotas, part, partitions) for part in partitions]
         limits = [_most(each, lambda queue: queue.limit) for each in queues]
-        deserved = [
-            _most(each, lambda queue: min(queue.limit, queue.deserved)) for each in queues
-        ]
+        deserved = [_most(each, lambda queue: min(queue.limit, queue.deserved)) for each in queues]
         can_be_preempted = preemptible(jobs, of_jobs.priority)
         found = {}
         for job, n in enumerate(jobs.n_accelerators):
@@ -222,9 +220,7 @@ def _queues_of(
     return kai_queues(quotas.file, pool, partition.placement.capacity / whole)
 
 
-def _most(
-    queues: Sequence[kai.Queue], limit_of: Callable[[kai.Queue], float]
-) -> dict[str, float]:
+def _most(queues: Sequence[kai.Queue], limit_of: Callable[[kai.Queue], float]) -> dict[str, float]:
     """Return the most accelerators that each queue may hold, by its limit and all above it."""
     by_name = {queue.name: queue for queue in queues}
 

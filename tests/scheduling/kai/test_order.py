@@ -16,8 +16,8 @@ from clustersim.scheduling.kai import (
     allocate,
 )
 from clustersim.scheduling.kai.allocation import place_job
-from clustersim.scheduling.kai.candidates import Loss, Victims
 from clustersim.scheduling.kai.backlog import job_key
+from clustersim.scheduling.kai.candidates import Loss, Victims
 from clustersim.scheduling.kai.order import WaitingJobs, queue_key
 from clustersim.scheduling.kai.session import JobInSession
 from tests.examples import examples
