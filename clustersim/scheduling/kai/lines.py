@@ -32,14 +32,15 @@ class Lines:
     --------
     >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
     >>> from clustersim.scheduling.kai.lines import Lines
-    >>> jobs = [Job(name, name[0], (Task(int(name[1])),)) for name in ("a8", "a1", "b2")]
+    >>> sizes = {"large": ("a", 8), "small": ("a", 1), "other": ("b", 2)}
+    >>> jobs = [Job(name, queue, (Task(size),)) for name, (queue, size) in sizes.items()]
     >>> session = Session(Cluster({"node0": 8}, (Queue("a"), Queue("b")), tuple(jobs)))
     >>> left = dict(session.backlog.kinds)
     >>> wanted = {kind: kind[3] != (8,) for kind in left}
     >>> queues = {queue: list(session.backlog.of(queue)) for queue in (0, 1)}
     >>> lines = Lines(queues, lambda queue, size: (size,), left, wanted)
     >>> [lines.pop().job.job.name for _ in range(2)]
-    ['b2', 'a1']
+    ['other', 'small']
     """
 
     def __init__(
