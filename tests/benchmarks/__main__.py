@@ -30,6 +30,7 @@ from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
 from tests.benchmarks.passes import coming_jobs, four_pools, passes
 from tests.benchmarks.placements import placements
+from tests.benchmarks.quotas import quotas_against_easy
 from tests.benchmarks.step_time import step_time
 from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data
@@ -82,6 +83,7 @@ def policies() -> list[tuple[object, ...]]:
             _least_rate("conservative", log.head(30_000), 800, 5_000),
             _least_rate("conservative", log.head(30_000), 400, 5_000),
             _against_easy(),
+            *quotas_against_easy(),
         ]
 
 

@@ -63,6 +63,7 @@ OPTIONS: dict[str, Mapping[str, Any]] = {
         "preempt_mode": "requeue",
         "qos_preempts": {"high": ("normal",)},
     },
+    "kai": {"quotas": QUOTAS, "by": "team"},
     "kueue": {"quotas": QUOTAS, "by": "team"},
     "max_throughput_per_cost": {"prices": dict(zip(POOLS, (30.0, 10.0, 8.0, 12.0), strict=True))},
 }

@@ -363,5 +363,9 @@ def too_few(preemptor: Preemptor, candidates: Iterable[Candidate]) -> bool:
     if len(preemptor.request) != 1:
         return False
     ((ledger, amount),) = preemptor.request
-    held = sum(n for candidate in candidates for of, n in candidate.usage if of is ledger)
-    return ledger.available(preemptor.node) + held < amount
+    room = ledger.available(preemptor.node)
+    for candidate in candidates:
+        if room >= amount:
+            break
+        room += sum(n for of, n in candidate.usage if of is ledger)
+    return room < amount
