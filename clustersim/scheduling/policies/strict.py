@@ -92,9 +92,9 @@ class _StrictOrder(Policy):
     def _mask(self, choice: int) -> int:
         return sum(1 << partition for partition in self.queue.jobs.choices[choice])
 
-    _job: ClassVar[staticmethod[[Any], int]]
+    _job: ClassVar[Any]
     """Returns the job of an entry of a line."""
-    _drop_head: ClassVar[staticmethod[[Any], Any]]
+    _drop_head: ClassVar[Any]
     """Removes the first entry of a line."""
 
 
