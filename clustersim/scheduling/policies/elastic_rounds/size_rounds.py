@@ -1,34 +1,30 @@
-"""Policies that choose a pool and a size for every job, again in every round (Sia, Pollux)."""
+"""The rounds in which jobs get pools and sizes: what is asked of a program, and done with it."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
-from clustersim.array_types import Bools, Floats, Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.elastic import usual_sizes
 from clustersim.scheduling.placements import NodePlacement, Nodes
+from clustersim.scheduling.policies.elastic_rounds.targets import (
+    Goodputs,
+    Target,
+    targets_of_pools,
+)
 from clustersim.scheduling.policies.preemptive import Preemptive
-from clustersim.scheduling.programs.elastic import Configurations, pollux, sia
+from clustersim.scheduling.programs.elastic import Configurations
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.together_on_nodes import NodePlan
 from clustersim.scheduling.view import View
 
-__all__ = ["ElasticRounds", "Pollux", "Sia"]
-
-_SHORTEST_S = 1e-6
-
-
-class Target(NamedTuple):
-    """Where a job is to run: the row of its pool, and its size."""
-
-    pool: int
-    size: int
+__all__ = ["ElasticRounds"]
 
 
 class ElasticRounds(Preemptive):
@@ -88,14 +84,12 @@ class ElasticRounds(Preemptive):
         super().__init__(queue)
         self._pools = [queue.partitions[index] for index in queue.members]
         self._row_of = {part.index: row for row, part in enumerate(self._pools)}
-        self._columns = self._configurations()
+        self._columns = targets_of_pools(queue, self._pools)
         self._column_of = {target: at for at, target in enumerate(self._columns)}
-        self._goodput: dict[int, Floats] = {}
+        self._goodputs = Goodputs(queue, self._pools, self._columns, self.learns)
         self._first_s: dict[int, float] = {}
         self._restarts: dict[int, int] = {}
         self._largest: dict[int, int] = {}
-        self._known: dict[int, dict[int, int]] = {}
-        self._estimate: dict[int, Floats] = {}
         self._targets: dict[int, Target] = {}
         self._places: dict[int, Nodes] = {}
         """Nodes of each job that is to start in this round, if the placement tracks nodes."""
@@ -108,23 +102,7 @@ class ElasticRounds(Preemptive):
 
     def arrive(self, job: int) -> None:
         """Note the share of its work that the job does per second in each configuration."""
-        jobs, choices = self.queue.jobs, self.queue.choices(job)
-        whole_s = {
-            self._row_of[index]: self.queue.estimate_s(job, self.queue.partitions[index])
-            for index in choices
-        }
-        asked, elastic = jobs.n_accelerators[job], jobs.elastic
-        least, most = (asked, asked) if elastic is None else elastic.range(job)
-        goodput = np.zeros(len(self._columns))
-        for at, (row, size) in enumerate(self._columns):
-            if row not in whole_s or not least <= size <= most:
-                continue
-            pace = 1.0
-            if size != asked:
-                pace = 0.0 if elastic is None else elastic.pace(job, self._pools[row].pool, size)
-            goodput[at] = pace / max(whole_s[row], _SHORTEST_S)
-        self._goodput[job] = goodput
-        self._estimate[job] = self._projected(job) if self.learns else goodput
+        self._goodputs.add(job)
 
     def finish(self, job: int, partition: Partition) -> None:
         self._targets.pop(job, None)
@@ -218,7 +196,7 @@ class ElasticRounds(Preemptive):
         costs = [self.restart if (c := self.cost_of(job)) is None else c for job in numbers]
         if self.learns:
             self._learn(numbers, costs, view.now)
-        goodputs = np.array([self._estimate[job] for job in numbers])
+        goodputs = np.array([self._goodputs.known[job] for job in numbers])
         counts = np.array([size for _, size in self._columns])
         if self.growth:
             able = np.where(goodputs > 0, counts, counts.max())
@@ -232,7 +210,7 @@ class ElasticRounds(Preemptive):
         current = np.array([-1 if at is None else self._column_of.get(at, -1) for at in held])
         for row, (job, column) in enumerate(zip(numbers, current.tolist(), strict=True)):
             if column >= 0 and goodputs[row, column] == 0.0:  # it may keep what it has
-                goodputs[row, column] = self._goodput[job][column]
+                goodputs[row, column] = self._goodputs.true[job][column]
             if job in self.queue.own_nodes:
                 own = self._row_of[self.queue.own_nodes[job][0].index]
                 target = Target(own, self.queue.jobs.n_accelerators[job])
@@ -253,35 +231,7 @@ class ElasticRounds(Preemptive):
         for job, cost_s in zip(jobs, costs, strict=True):
             held = self._held(job)
             if held is not None and now - self.queue.running[job].start_s > cost_s:
-                known = self._known.setdefault(job, {})
-                if held.size > known.get(held.pool, 0):
-                    known[held.pool] = held.size
-                    self._estimate[job] = self._projected(job)
-
-    def _projected(self, job: int) -> Floats:
-        """Return the goodputs of a job as far as they are known."""
-        true, known = self._goodput[job], self._known.get(job, {})
-        here: list[dict[int, float]] = [{} for _ in self._pools]
-        for at, (row, size) in enumerate(self._columns):
-            if true[at] > 0.0:
-                here[row][size] = float(true[at])
-        widest = max(known, key=lambda row: (known[row], -row), default=-1)
-        found = np.zeros(len(true))
-        for at, (row, size) in enumerate(self._columns):
-            if true[at] == 0.0:
-                continue
-            fewest = min(here[row])
-            most = max(known.get(row, 0), fewest)
-            if size <= most:
-                found[at] = true[at]
-                continue
-            source, scale = row, 1.0
-            if widest >= 0 and known[widest] > most and fewest in here[widest]:
-                source, scale = widest, here[row][fewest] / here[widest][fewest]
-                most = known[widest]
-            base = max(n for n in here[source] if n <= min(size, most))
-            found[at] = scale * here[source][base] * (size / base if size > most else 1.0)
-        return found
+                self._goodputs.learn(job, held)
 
     def _capacities(self) -> Ints:
         """Accelerators that the jobs to be chosen can have.
@@ -303,170 +253,7 @@ class ElasticRounds(Preemptive):
 
     def _forget_jobs_that_are_gone(self) -> None:
         here = self.waiting.keys() | self.queue.running.keys()
-        for job in [job for job in self._goodput if job not in here]:
-            del self._goodput[job], self._estimate[job]
-            for noted in (self._first_s, self._restarts, self._largest, self._known):
+        for job in [job for job in self._goodputs.true if job not in here]:
+            self._goodputs.forget(job)
+            for noted in (self._first_s, self._restarts, self._largest):
                 noted.pop(job, None)
-
-    def _configurations(self) -> list[Target]:
-        """Return the configurations of all jobs: the usual sizes of each pool, and others asked."""
-        jobs = self.queue.jobs
-        usual = [
-            usual_sizes(part.placement.chips_per_node, part.placement.capacity)
-            for part in self._pools
-        ]
-        sizes = np.array(sorted({size for of_pool in usual for size in of_pool}))
-        own: set[int] = set()
-        for job, asked in enumerate(jobs.n_accelerators):
-            least, most = (asked, asked) if jobs.elastic is None else jobs.elastic.range(job)
-            at = int(np.searchsorted(sizes, least))
-            if at == len(sizes) or sizes[at] > most:
-                own.add(asked)
-        return [
-            Target(row, size)
-            for row, part in enumerate(self._pools)
-            for size in sorted({*usual[row], *own})
-            if size <= part.placement.capacity
-        ]
-
-
-class Sia(ElasticRounds):
-    """Goodput-optimised pools and sizes, by Sia's integer program.
-
-    Jayaram Subramanya et al., "Sia: Heterogeneity-aware, goodput-optimized ML-cluster scheduling",
-    SOSP 2023; its defaults.
-
-    Attributes
-    ----------
-    fairness : float
-        Power of the normalised goodputs whose sum is optimised; the smaller, the more the slow
-        jobs count.
-    no_allocation, change : float
-        What a job without accelerators, and a job whose configuration changes, add to the sum.
-    gap : float
-        Relative difference to the bound at which the search may stop.
-    """
-
-    fairness: float = -0.5
-    no_allocation: float = 1.1
-    change: float = 0.01
-    gap: float = 1e-4
-
-    @classmethod
-    def check_options(cls) -> str:
-        if cls.fairness == 0 or not math.isfinite(cls.fairness):
-            return f"option fairness: must be a number below or above 0, found {cls.fairness}"
-        if not 0 <= cls.gap < 1:
-            return f"option gap: must be at least 0 and below 1, found {cls.gap}"
-        return super().check_options()
-
-    def choose(self, configurations: Configurations) -> Ints:
-        return sia(
-            configurations,
-            fairness=self.fairness,
-            no_allocation=self.no_allocation,
-            change=self.change,
-            gap=self.gap,
-        ).option
-
-
-class Pollux(ElasticRounds):
-    """Sizes of the largest fitness: the power mean of speed-ups against an equal share.
-
-    Qiao et al., "Pollux: Co-adaptive Cluster Scheduling for Goodput-Optimized Deep Learning", OSDI
-    2021; solved exactly instead of by its genetic algorithm.
-
-    Attributes
-    ----------
-    power : float
-        Power of the mean, not 0; -1 is the harmonic mean.
-    heterogeneity_aware : bool
-        Whether the pool is chosen by the speed there. Pollux takes all accelerators to be alike:
-        a job keeps its pool if its size does not change, and else goes to the pool with most free.
-    idle_speedup : float
-        Speed-up that counts for a job without accelerators.
-    gap : float
-        Relative difference to the bound at which the search may stop.
-    """
-
-    power: float = -1.0
-    heterogeneity_aware: bool = False
-    idle_speedup: float = 0.01
-    gap: float = 1e-3
-
-    @classmethod
-    def check_options(cls) -> str:
-        if cls.power == 0 or not math.isfinite(cls.power):
-            return f"option power: must be a number below or above 0, found {cls.power}"
-        if not 0 < cls.idle_speedup < math.inf:
-            return f"option idle_speedup: must be a number above 0, found {cls.idle_speedup}"
-        if not 0 <= cls.gap < 1:
-            return f"option gap: must be at least 0 and below 1, found {cls.gap}"
-        return super().check_options()
-
-    def choose(self, configurations: Configurations) -> Ints:
-        if self.heterogeneity_aware:
-            return self._solve(configurations)
-        alike, sizes = _as_one_pool(configurations)
-        found = self._solve(alike)
-        wanted = np.where(found >= 0, sizes[np.maximum(found, 0)], 0)
-        return _on_pools(configurations, wanted)
-
-    def _solve(self, configurations: Configurations) -> Ints:
-        return pollux(
-            configurations, power=self.power, idle_speedup=self.idle_speedup, gap=self.gap
-        ).option
-
-
-def _as_one_pool(configurations: Configurations) -> tuple[Configurations, Ints]:
-    """Return the same problem with all accelerators alike, and its sizes.
-
-    The goodput of a size is the mean over the pools where the job can run so.
-    """
-    counts, goodputs = configurations.counts, configurations.goodputs
-    sizes, size_of = np.unique(counts, return_inverse=True)
-    total, able = np.zeros((2, len(goodputs), len(sizes)))
-    for column, at in enumerate(size_of.tolist()):
-        total[:, at] += goodputs[:, column]
-        able[:, at] += goodputs[:, column] > 0
-    mean = np.divide(total, able, out=np.zeros_like(total), where=able > 0)
-    current = configurations.current
-    return (
-        Configurations(
-            pools=np.zeros(len(sizes), dtype=np.int64),
-            counts=sizes,
-            goodputs=mean,
-            accelerators=np.array([configurations.accelerators.sum()]),
-            current=np.where(current >= 0, size_of[np.maximum(current, 0)], -1),
-            age_s=configurations.age_s,
-            restarts=configurations.restarts,
-            restart_delay_s=configurations.restart_delay_s,
-        ),
-        sizes,
-    )
-
-
-def _on_pools(configurations: Configurations, wanted: Ints) -> Ints:
-    """Return a configuration of each job with the size wanted, or the next smaller one with room.
-
-    Jobs that keep their size keep their pool; the others, the largest first, go to the pool with
-    most accelerators left.
-    """
-    pools, counts = configurations.pools, configurations.counts
-    left = configurations.accelerators.copy()
-    found = np.full(len(wanted), -1)
-    for job in np.flatnonzero(configurations.current >= 0).tolist():
-        column = int(configurations.current[job])
-        if counts[column] == wanted[job]:
-            found[job] = column
-            left[pools[column]] -= counts[column]
-    rest = [job for job in np.flatnonzero(found < 0).tolist() if wanted[job]]
-    for job in sorted(rest, key=lambda job: (-wanted[job], job)):
-        able = np.flatnonzero(
-            (configurations.goodputs[job] > 0) & (counts <= wanted[job]) & (counts <= left[pools])
-        )
-        if len(able):
-            best = max(able.tolist(), key=lambda at: (counts[at], left[pools[at]], -at))
-            found[job] = best
-            left[pools[best]] -= counts[best]
-    return found
