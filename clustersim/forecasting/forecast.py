@@ -171,12 +171,10 @@ def forecast(
         check_partitions(option, by_partition, snapshot.jobs)
     check_asked(snapshot, jobs, users)
     past = past_of(given, history, time_zone)
-    own_options = options or (None if policy else given.options) or {}
-    own_placement = given.placement if accelerators is None else None
     scheduling = Scheduling(
         policy or given.policy or "easy",
-        placement or own_placement or ("pooled" if cluster is None else "consolidate"),
-        options=own_options,
+        placement or _placement_of(given, counted_only=accelerators is not None, on=cluster),
+        options=options or (None if policy else given.options) or {},
         span_pools=span_pools,
     )
     rules = policy_of(scheduling)
@@ -199,7 +197,7 @@ def forecast(
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
     name, placed = _name(scheduling.policy), _name(scheduling.placement)
-    notes = [note] if note else []
+    notes = [f"policy {name}", *([note] if note else [])]
     notes += [f"placement {placed}"] if placed != "pooled" else []
     notes += [*of_quotas, *given.notes, *(past.notes if past is not None else ())]
     return Forecast(
@@ -208,7 +206,7 @@ def forecast(
         partitions=given.state.by_partition(),
         start_s=found.start_s,
         policy=name,
-        assumptions=(f"policy {name}", *notes, *_assumptions(case, found)),
+        assumptions=(*notes, *_assumptions(case, found)),
         calendar=given.calendar,
         now_s=given.now_s,
         without_room=tuple(overflow_note(found, snapshot)),
@@ -232,6 +230,14 @@ def _with_later(case: Case, past: Past | None, given: Given, replications: int, 
     if past is None or not arrive:
         return case
     return replace(case, arrivals=_arrivals(case, past, given, few))
+
+
+def _placement_of(
+    given: Given, *, counted_only: bool, on: Cluster | str | Path | None
+) -> str | type[Placement]:
+    """Return the placement if none is asked for: that of a saved run, unless only numbers count."""
+    own = None if counted_only else given.placement
+    return own or ("pooled" if on is None else "consolidate")
 
 
 def _name(chosen: str | type[object]) -> str:

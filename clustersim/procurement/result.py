@@ -263,27 +263,10 @@ def plan_purchases(
         shortfall = find_shortfall(problem, effort)
         return PurchasePlan(question, problem, None, float("nan"), None, None, shortfall, None)
 
-    def plan_of(
-        schedule: Schedule, verified: Verified | None, regret: Regret | None
-    ) -> PurchasePlan:
-        program = build_program(schedule.problem)
-        relaxed = solve_relaxed(program)
-        return PurchasePlan(
-            question=question,
-            problem=schedule.problem,
-            schedule=schedule,
-            bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
-            shadow_prices=shadow_prices(program, relaxed),
-            regret=regret,
-            shortfall=None,
-            verified=verified,
-            reference=reference_table(question, schedule),
-        )
-
     def so_far(schedule: Schedule, verified: Verified | None) -> None:
         if state is not None:
             with interrupts.held():
-                state(plan_of(schedule, verified, None))
+                state(_plan_of(question, schedule, verified, None))
             interrupts.check()
 
     verified = regret = None
@@ -307,4 +290,23 @@ def plan_purchases(
         except KeyboardInterrupt:
             interrupts.taken()
         with interrupts.held():
-            return plan_of(schedule, verified, regret)
+            return _plan_of(question, schedule, verified, regret)
+
+
+def _plan_of(
+    question: PlanQuestion, schedule: Schedule, verified: Verified | None, regret: Regret | None
+) -> PurchasePlan:
+    """Return the plan of a schedule, with its bound and the prices of its limits."""
+    program = build_program(schedule.problem)
+    relaxed = solve_relaxed(program)
+    return PurchasePlan(
+        question=question,
+        problem=schedule.problem,
+        schedule=schedule,
+        bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
+        shadow_prices=shadow_prices(program, relaxed),
+        regret=regret,
+        shortfall=None,
+        verified=verified,
+        reference=reference_table(question, schedule),
+    )

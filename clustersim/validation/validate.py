@@ -142,12 +142,7 @@ def validate(
         placement=placement,
         catalogue=catalogue,
     )
-    if not case.compared.any():
-        raise InputError(
-            case.source,
-            "there is no wait to compare: every job lacks a recorded start or started more than "
-            f"{format_duration(EARLY_S)} before its submission",
-        )
+    _check_compared(case)
     if placement is None:
         find_placement(case.placement, options=placement_options)
     case = runnable(replace(case, options=options, placement_options=placement_options))
@@ -163,6 +158,16 @@ def validate(
     if not mechanisms or found.agrees:
         return found
     return _explained(found, steps, so_far)
+
+
+def _check_compared(case: Case) -> None:
+    """Raise an error if the log has no wait to compare."""
+    if not case.compared.any():
+        raise InputError(
+            case.source,
+            "there is no wait to compare: every job lacks a recorded start or started more than "
+            f"{format_duration(EARLY_S)} before its submission",
+        )
 
 
 def _compared(
