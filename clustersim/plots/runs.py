@@ -100,12 +100,8 @@ def plot_queue(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_queue(result)
     >>> ax.get_ylabel()
     'waiting jobs'
@@ -149,12 +145,8 @@ def plot_utilisation(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_utilisation(result)
     >>> ax.get_title(loc="left")
     'Utilisation by pool'
@@ -247,12 +239,8 @@ def plot_size_waits(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_size_waits(result)
     >>> ax.get_xlabel()
     'accelerators of the job'

@@ -57,21 +57,11 @@ class PurchasePlan(Brief):
     Examples
     --------
     >>> import clustersim as cs
+    >>> chips = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
+    >>> job = {"model": "llama3-8b", "accelerators": 8, "job_tokens": 1e9, "tokens": 1e13}
+    >>> demand = {"tuning": {**job, "must_meet": 1}}
     >>> plan = cs.plan_purchases(
-    ...     {
-    ...         "name": "one chip",
-    ...         "quarters": 1,
-    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
-    ...         "demand": {
-    ...             "tuning": {
-    ...                 "model": "llama3-8b",
-    ...                 "accelerators": 8,
-    ...                 "job_tokens": 1.0e9,
-    ...                 "tokens": 1.0e13,
-    ...                 "must_meet": 1,
-    ...             }
-    ...         },
-    ...     }
+    ...     {"name": "one chip", "quarters": 1, "chips": chips, "demand": demand}
     ... )
     >>> plan.meets
     True
@@ -232,22 +222,11 @@ def plan_purchases(
     Examples
     --------
     >>> from clustersim import plan_purchases
-    >>> plan = plan_purchases(
-    ...     {
-    ...         "name": "one chip",
-    ...         "quarters": 1,
-    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
-    ...         "demand": {
-    ...             "tuning": {
-    ...                 "model": "llama3-8b",
-    ...                 "accelerators": 8,
-    ...                 "job_tokens": 1.0e9,
-    ...                 "tokens": 1.0e13,
-    ...                 "must_meet": 1,
-    ...             }
-    ...         },
-    ...     }
-    ... )
+    >>> chips = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
+    >>> job = {"model": "llama3-8b", "accelerators": 8, "job_tokens": 1e9, "tokens": 1e13}
+    >>> demand = {"tuning": {**job, "must_meet": 1}}
+    >>> question = {"name": "one chip", "quarters": 1, "chips": chips, "demand": demand}
+    >>> plan = plan_purchases(question)
     >>> int(plan.schedule.bought.sum())
     17
     >>> plan  # doctest: +ELLIPSIS

@@ -263,11 +263,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.submit(0)
         >>> policy.submit(1)
         >>> policy.start(0), policy.start(1), list(policy.waiting)
@@ -301,11 +298,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.n_accelerators(1)
         16
         """
@@ -316,11 +310,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.estimate_s(1)
         300.0
         """
