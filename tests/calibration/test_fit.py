@@ -13,11 +13,10 @@ from clustersim.calibration.fit import (
     _Problem,
     _settled,
     descend,
-    design_matrices,
-    keys_of,
     log_seconds_in,
     recentred,
 )
+from clustersim.calibration.fit_problem import design_matrices, keys_of
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import read_configurations
 from clustersim.notes import forget_notes
