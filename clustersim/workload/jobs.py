@@ -18,6 +18,7 @@ from clustersim.errors import InputError, shown
 from clustersim.notes import note
 from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, format_number
 from clustersim.workload.columns import absent_columns
+from clustersim.workload.input_columns import misspelt_notes
 from clustersim.workload.measured_rates import rate_problems
 from clustersim.workload.size_ranges import range_problems
 
@@ -212,7 +213,8 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
 
     Notes
     -----
-    Times of more than 100 years may be in milliseconds; they cause a note, not an error.
+    Times of more than 100 years may be in milliseconds; they cause a note, not an error. So does a
+    column whose name looks misspelt.
 
     Raises
     ------
@@ -242,6 +244,8 @@ at least 1 is needed
     if problems:
         raise InputError(source, problems)
     _note_long_times(jobs)
+    for text in misspelt_notes([str(name) for name in jobs.columns]):
+        note(text)
 
 
 def _note_long_times(jobs: pd.DataFrame) -> None:
