@@ -19,6 +19,7 @@ from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable
 from clustersim.scheduling.together import those_that_fit
+from clustersim.scheduling.usage_log import USAGE, UsageLog
 
 __all__ = ["View"]
 
@@ -191,6 +192,44 @@ class View:
                 for job in jobs.tolist()
             ]
         )
+
+    def usage(self, jobs: Ints, *, by: str = "user", half_life_s: float = float("inf")) -> Floats:
+        """Return what the users, teams or accounts of jobs have used, accelerator-seconds.
+
+        It counts all their jobs in the run so far: what ended and stopped attempts held, and what
+        running jobs hold since their start. For policies with ``tracks_usage = True``.
+
+        Parameters
+        ----------
+        jobs : int array
+        by : str
+            Column of the jobs table: jobs with the same value in it count together.
+        half_life_s : float
+            Time after which half of what was used counts, seconds; by default all of it counts
+            forever.
+
+        Raises
+        ------
+        ClusterSimError
+            If the policy does not have ``tracks_usage = True``.
+        InputError
+            If there is no such column, or the half-life is negative.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Policy, View, example_queue
+        >>> class LeastUsed(Policy):
+        ...     tracks_usage = True
+        >>> policy = LeastUsed(example_queue())
+        >>> View(policy.queue, [0, 1]).usage(np.array([0, 1]), by="user").tolist()
+        [0.0, 0.0]
+        """
+        log: UsageLog | None = self._queue.shared.get(USAGE)
+        if log is None:
+            raise ClusterSimError("view.usage needs `tracks_usage = True` in the class of a policy")
+        if by not in self.columns:
+            raise InputError("jobs", f"have no column {by!r}; {nearest_hint(by, self.columns)}")
+        return log.usage(jobs, by, half_life_s, self.now)
 
     def remaining_s(self, jobs: Ints) -> Floats:
         """Return the estimated run time that is left, seconds; at least 0.
