@@ -52,7 +52,9 @@ class _Group:
             return np.zeros(len(self._used))
         job, n, start_s, end_s = np.array(runs, dtype=np.float64).T
         used = usage_of_runs(start_s, end_s, n, now, self.half_life_s)
-        return np.bincount(self.codes[job.astype(np.int64)], used, minlength=len(self._used))
+        values = self.codes[job.astype(np.int64)]
+        total: Floats = np.bincount(values, used, minlength=len(self._used)).astype(np.float64)
+        return total
 
 
 class UsageLog:

@@ -217,6 +217,7 @@ class View:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from clustersim.scheduling import Policy, View, example_queue
         >>> class LeastUsed(Policy):
         ...     tracks_usage = True

@@ -55,8 +55,10 @@ def quota_notes(quotas: Quotas, jobs: JobColumns, partitions: Sequence[Partition
 
 def _oversized(quotas: Quotas, partitions: Sequence[Partition]) -> Iterator[str]:
     owned: dict[str, float] = {}
-    for owner in (*quotas.file.queues.values(), *quotas.file.cohorts.values()):
-        for pool, quota in owner.quotas.items():
+    owners = [each.quotas for each in quotas.file.queues.values()]
+    owners += [each.quotas for each in quotas.file.cohorts.values()]
+    for own in owners:
+        for pool, quota in own.items():
             n = quota.nominal if isinstance(quota, PoolQuota) else quota
             owned[pool] = owned.get(pool, 0.0) + n
     for pool, n in owned.items():

@@ -211,7 +211,8 @@ restricted to certain chip types can run on any chip here, with the run time of 
 names a type that is not in the catalogue: T4 (1)', 'columns of the log that only policies, \
 clusters and quotas with a setting for them use: qos (2 jobs)']
     """
-    ignored, at_times = [], []
+    ignored: list[str] = []
+    at_times: list[str] = []
     for name in [*columns, *shared]:
         given = _given(table, name)
         if len(given) and (name not in shared or given.nunique() > 1):
