@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "         clustersim metrics --plugins my_metrics.py\n"
         "         $ clustersim metrics fragmentation p99_jct_s --of out/las\n"
         "         $ clustersim metrics out/fcfs out/easy out/las\n"
-        "         clustersim metrics --list-columns > columns.md",
+        "         clustersim metrics --list-columns > columns.md\n"
+        "         clustersim metrics --list-columns input > jobs.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -38,7 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--list-columns",
         action="store_true",
-        help="print the columns of all tables that clustersim writes, in Markdown",
+        help="print the columns of all tables that clustersim writes, in Markdown; with the name "
+        "input, those of a table of jobs that it reads",
     )
     add_renamed(parser, "--columns", "--list-columns")
     parser.add_argument(
@@ -59,11 +62,18 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.analysis.metric_list import chosen_metrics, metric_lines, metric_rows
     from clustersim.analysis.metrics import find_metric
     from clustersim.analysis.registry import load_plugins, registered_text
+    from clustersim.workload.input_columns import INPUT_COLUMNS, input_columns_page
 
     plugins = load_plugins(args.plugins)
     if args.list_columns:
+        if args.names == ["input"]:
+            write_json([asdict(column) for column in INPUT_COLUMNS])
+            if not args.json:
+                write_document(input_columns_page())
+            return 0
         if args.names:
-            raise InputError("metrics", f"--list-columns takes no name, found {args.names[0]!r}")
+            only = f"--list-columns takes no name but input, found {args.names[0]!r}"
+            raise InputError("metrics", only)
         if args.json:
             write_json(column_rows())
         else:

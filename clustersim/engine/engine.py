@@ -239,6 +239,11 @@ class Simulation:
         """The queues, each with the partitions that its jobs share."""
         return [policy.queue for policy in self._policy_of_group.values()]
 
+    @property
+    def n_ended(self) -> int:
+        """Number of jobs that have ended."""
+        return self._n_ended
+
     def run(self) -> RunRecord:
         """Run to the end or the horizon; if interrupted, return the record up to that time."""
         self.clock.process(self._submissions())

@@ -170,8 +170,22 @@ class Room:
         >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
         (True, False)
         """
-        if not self.allows(job, partition, n):
-            return False
+        return self.allows(job, partition, n) and self.has_free(job, partition, n)
+
+    def has_free(self, job: int, partition: Partition, n: int) -> bool:
+        """Return whether a job finds `n` free accelerators, whether or not it may have so many.
+
+        Examples
+        --------
+        Two nodes have 4 accelerators free each, and a gang of 6 does not share nodes with others:
+
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
+        >>> h200.placement.take_these([(0, 4), (1, 4)], 8)
+        >>> queue.has_free(0, h200, 4), queue.has_free(0, h200, 6)
+        (True, False)
+        """
         offer = free_offer(partition, self._open_at_size(job, partition, n))
         return bool(offer.fits_each(np.array([n]))[0])
 

@@ -12,12 +12,14 @@ from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.notes import note
 from clustersim.scheduling.across import fits_across
+from clustersim.scheduling.carry_out import room_to_move
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.job_view import JobView
 from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable
 from clustersim.scheduling.together import those_that_fit
+from clustersim.scheduling.usage_log import USAGE, UsageLog
 
 __all__ = ["View"]
 
@@ -191,6 +193,45 @@ class View:
             ]
         )
 
+    def usage(self, jobs: Ints, *, by: str = "user", half_life_s: float = float("inf")) -> Floats:
+        """Return what the users, teams or accounts of jobs have used, accelerator-seconds.
+
+        It counts all their jobs in the run so far: what ended and stopped attempts held, and what
+        running jobs hold since their start. For policies with ``tracks_usage = True``.
+
+        Parameters
+        ----------
+        jobs : int array
+        by : str
+            Column of the jobs table: jobs with the same value in it count together.
+        half_life_s : float
+            Time after which half of what was used counts, seconds; by default all of it counts
+            forever.
+
+        Raises
+        ------
+        ClusterSimError
+            If the policy does not have ``tracks_usage = True``.
+        InputError
+            If there is no such column, or the half-life is negative.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Policy, View, example_queue
+        >>> class LeastUsed(Policy):
+        ...     tracks_usage = True
+        >>> policy = LeastUsed(example_queue())
+        >>> View(policy.queue, [0, 1]).usage(np.array([0, 1]), by="user").tolist()
+        [0.0, 0.0]
+        """
+        log: UsageLog | None = self._queue.shared.get(USAGE)
+        if log is None:
+            raise ClusterSimError("view.usage needs `tracks_usage = True` in the class of a policy")
+        if by not in self.columns:
+            raise InputError("jobs", f"have no column {by!r}; {nearest_hint(by, self.columns)}")
+        return log.usage(jobs, by, half_life_s, self.now)
+
     def remaining_s(self, jobs: Ints) -> Floats:
         """Return the estimated run time that is left, seconds; at least 0.
 
@@ -245,6 +286,61 @@ class View:
         if pool is not None or queue.jobs.split is None:
             return False
         return fits_across(queue.jobs.n_accelerators[job], queue.offers(job))
+
+    def can_move(self, job: int, *, size: int | None = None, pool: str | None = None) -> bool:
+        """Return whether there is room now to resize a running job, or to move it.
+
+        The accelerators that a job gets must be free while it still holds its own: on another pool
+        all of them, and on its own pool those beyond what it holds. They must also be together as
+        the placement needs them, which the number of free accelerators of a pool does not tell, and
+        within limits, quotas, budgets and windows.
+
+        Parameters
+        ----------
+        job : int
+            A running job.
+        size : int, optional
+            Its new number of accelerators, as for
+            :class:`~clustersim.scheduling.decisions.Resize`; by default what it holds.
+        pool : str, optional
+            The pool on which it would start again, as for
+            :class:`~clustersim.scheduling.decisions.Migrate`; by default its own.
+
+        Returns
+        -------
+        bool
+            False if the job does not run, cannot run so, saves its state or is protected.
+
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue, View
+        >>> fast = Partition(0, 0, "fast", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> slow = Partition(1, 1, "slow", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0], [90.0]], choices=[(0, 1)], choice_of=[0])
+        >>> queue = Queue([fast, slow], [0, 1], jobs, print, looks_ahead=False,
+        ...               tracks_running=True)
+        >>> fast.placement.take_these([(0, 4), (1, 4)], 8)
+        >>> queue.start_taken(0, slow, slow.placement.take(8))  # doctest: +ELLIPSIS
+        0 Partition(...
+        >>> view = View(queue, [])
+        >>> view.free["fast"], view.can_move(0, pool="fast")
+        (8, False)
+        """
+        queue, own = self._queue, self._queue.running.get(job)
+        if pool is not None:
+            self._check_pool(pool)
+        if own is None or not queue.may_preempt(job):
+            return False
+        n = queue.size_of(job) if size is None else size
+        members = [queue.partitions[index] for index in queue.choices(job)]
+        named = [part for part in members if pool in (part.name, part.pool_name)]
+        target = own.partition if pool is None else next(iter(named), None)
+        return target is not None and room_to_move(queue, job, target, n)
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,9 @@ from clustersim.simulation.window_costs import Held
 from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
 
 __all__ = ["Ran", "Setting", "job_columns", "limits_of", "run_jobs", "stopped_if_stalled"]
+
+_REPORT_S = 0.5
+"""Seconds between two reports of the simulated time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,9 @@ def run_jobs(
             check=setting.check,
             progress=setting.progress,
         )
+        if (at := getattr(setting.progress, "at", None)) is not None and setting.progress:
+            report = _now_and_then(simulation, setting.progress, at, len(rows))
+            simulation.around_passes(after=report)
         if entry is not None:
             simulation.shared.setdefault("quotas", []).extend(entry.uses())
             if gates is not None and entry.budgets:
@@ -145,6 +152,25 @@ def run_jobs(
     estimate_s = runtimes.estimate_s[:, rows]
     kept_free = ahead.kept_free(driver)
     return replace(ran, kept_free=kept_free, estimate_s=estimate_s, notes=ahead.notes)
+
+
+def _now_and_then(
+    simulation: Simulation,
+    progress: Callable[[int, int], None],
+    at: Callable[[float], None],
+    n_jobs: int,
+) -> Callable[[], None]:
+    """Return a function that reports the jobs that have ended and the simulated time, if due."""
+    due_s = time.monotonic() + _REPORT_S
+
+    def report() -> None:
+        nonlocal due_s
+        if time.monotonic() >= due_s:
+            at(simulation.clock.now)
+            progress(simulation.n_ended, n_jobs)
+            due_s = time.monotonic() + _REPORT_S
+
+    return report
 
 
 class _Ahead:

@@ -127,7 +127,9 @@ def simulate(
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called regularly with the number of jobs that have ended and the total number of jobs.
+        Called regularly with the number of jobs that have ended and the total number of jobs. If
+        it has a method ``at``, this is called about twice a second with the simulated time in
+        seconds.
 
     Returns
     -------

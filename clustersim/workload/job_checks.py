@@ -13,6 +13,7 @@ from clustersim.errors import InputError, shown
 from clustersim.notes import note
 from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, format_number
 from clustersim.workload.columns import absent_columns
+from clustersim.workload.input_columns import misspelt_notes
 from clustersim.workload.jobs import REQUIRED_COLUMNS
 from clustersim.workload.measured_rates import rate_problems
 from clustersim.workload.size_ranges import range_problems
@@ -40,7 +41,8 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
 
     Notes
     -----
-    Times of more than 100 years may be in milliseconds; they cause a note, not an error.
+    Times of more than 100 years may be in milliseconds; they cause a note, not an error. So does a
+    column whose name looks misspelt.
 
     Raises
     ------
@@ -70,6 +72,8 @@ at least 1 is needed
     if problems:
         raise InputError(source, problems)
     _note_long_times(jobs)
+    for text in misspelt_notes([str(name) for name in jobs.columns]):
+        note(text)
 
 
 def _note_long_times(jobs: pd.DataFrame) -> None:

@@ -32,6 +32,7 @@ from clustersim.scheduling import (
     View,
     Wake,
 )
+from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
 from clustersim.scheduling.together_on_nodes import chosen_on_nodes
 from clustersim.simulation.queue_length import queue_length
@@ -213,6 +214,68 @@ def test_a_decision_about_sizes_that_breaks_a_rule_is_refused(
 ):
     with pytest.raises(ClusterSimError, match=message):
         simulate({0.0: decisions}, [8], [[100.0], [100.0]])
+
+
+class Moves(Policy):
+    """Starts jobs at once, then resizes and moves random ones whenever there is room."""
+
+    tracks_running: ClassVar[bool] = True
+    seed: int = 0
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        rng = np.random.default_rng([self.seed, int(view.now)])
+        yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+        for job in view.running.tolist():
+            pool, size = str(rng.choice(["a", "b"])), int(rng.integers(1, 17))
+            own = view.job(job).pool
+            decision = Resize(job, size, 1.0) if pool == own else Migrate(job, pool, 1.0, size)
+            if pool == own and size == view.job(job).size:
+                continue
+            if view.can_move(job, size=size, pool=pool):
+                self.moved.append(job)
+                yield decision
+            else:
+                with pytest.raises(ClusterSimError):
+                    carry_out(decision, self.queue, {}, "Moves")
+                self.refused.append(job)
+        if len(view.active) or len(view.leaving):
+            yield Wake(view.now + 7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("placement", ["pooled", "consolidate", "spread"])
+def test_a_view_tells_whether_a_job_can_be_moved(placement: str, seed: int):
+    """Each move for which there is room is carried out, and every other one is refused."""
+    table = log(seed, n_jobs=30, most=8).assign(min_accelerators=1, max_accelerators=16)
+    policy = type("Own", (Moves,), {"seed": seed, "moved": [], "refused": []})
+    two = cluster(a_pool("a", 3, 4), a_pool("b", 2, 8))
+    cs.simulate(table, two, Scheduling(policy=policy, placement=placement), check=True)
+    assert len(policy.moved) > 5
+    assert len(policy.refused) > 5
+
+
+def test_scattered_accelerators_are_named():
+    """One accelerator is free on each of two nodes; a gang of two needs both on one."""
+
+    class Grows(Policy):
+        tracks_running: ClassVar[bool] = True
+
+        def decide(self, view: View) -> Iterator[Decision]:
+            yield from (Start(job) for job in view.waiting.tolist())
+            assert view.free == {"a": 2}
+            assert not view.can_move(2, size=6)
+            assert view.can_move(2, size=5)
+            yield Resize(2, 6)
+
+    table = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": 0, "n_accelerators": [3, 3, 4]})
+    table = table.assign(duration_s=100, max_accelerators=[3, 3, 8])
+    message = (
+        "needs 2 more accelerators at once and does not fit: a has 2 free, but scattered over 2 "
+        "nodes with at most 1 each"
+    )
+    scheduling = Scheduling(policy=Grows, placement="consolidate")
+    with pytest.raises(ClusterSimError, match=message):
+        cs.simulate(table, cluster(a_pool("a", 3, 4)), scheduling)
 
 
 @pytest.mark.parametrize(

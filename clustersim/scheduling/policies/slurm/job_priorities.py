@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.scheduling.policies.names import (
     check_names,
     texts_of_jobs,
@@ -174,6 +175,15 @@ def _check_columns(queue: Queue, rules: PriorityRules) -> None:
     ]
     if problems:
         raise InputError("policy multifactor", problems)
+    for name, weight, given in (
+        ("qos", rules.weights.qos, rules.qos_priority),
+        ("partition", rules.weights.partition, rules.partition_priority),
+    ):
+        if weight and not any(given.values()):
+            note(
+                f"option weight_{name} of multifactor has no effect: {name}_priority gives no "
+                f"{name} a priority above 0"
+            )
 
 
 def _factors_of(
