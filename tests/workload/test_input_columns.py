@@ -18,7 +18,8 @@ from clustersim.workload.input_columns import (
     misspelt_notes,
     readers_of,
 )
-from clustersim.workload.jobs import REQUIRED_COLUMNS, check_jobs
+from clustersim.workload.job_checks import check_jobs
+from clustersim.workload.jobs import REQUIRED_COLUMNS
 
 ROOT = Path(clustersim.__file__).parent
 KNOWN = {column.name for column in INPUT_COLUMNS}
