@@ -19,6 +19,7 @@ from clustersim.scheduling.queue import Partition
 __all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
 
 _UNKNOWN = math.nan
+_NEVER = math.inf
 
 
 class StopCause(IntEnum):
@@ -114,7 +115,7 @@ class Attempt:
         self.holding = holding
         self._done_s = 0.0
         self._paces: tuple[tuple[float, float, float], ...] = ()
-        self._stands_since_s = math.inf
+        self._stands_since_s = _NEVER
         self.slowdown = 1.0
 
     @property
@@ -136,7 +137,7 @@ class Attempt:
     @property
     def stands_still(self) -> bool:
         """Whether the job saves its state to leave."""
-        return self._stands_since_s < math.inf
+        return self._stands_since_s < _NEVER
 
     def at_full_speed_s(self, now: float) -> float:
         """Return the seconds that the progress up to `now` would have taken at full speed."""

@@ -135,6 +135,7 @@ class Simulation:
         self._watchers: list[Watcher] = []
         self._recovery = recovery
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
+        self._stopped = self._left.of_jobs
         self._gates = gates
         self._n_opening = 0
         self._wakes = Wakes(self.clock, self._call, self._moves)
@@ -147,6 +148,7 @@ class Simulation:
         self._run_s = run_s
         self._by_node = by_node
         self._check = check
+        self._observed = check is not None
         self._progress = progress
         self._pass_is_due = False
         self._touched: list[Policy] = []
@@ -364,56 +366,48 @@ class Simulation:
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
-            done = (
-                "has already started"
-                if self.partition_of[job] >= 0
-                else "has not been submitted yet"
-            )
+            started = self.partition_of[job] >= 0
+            done = "has already started" if started else "has not been submitted yet"
             raise ClusterSimError(f"job {job} (counted from 0) cannot be started: it {done}")
         self.partition_of[job] = partition.index
-        recovery, left = self._recovery, self._left
+        if self._recovery is None and holding is None and job not in self._stopped:
+            work_s = self._run_s[partition.pool][job]
+            number = self._log.begin(job, partition.index, now)
+            attempt = Attempt(job, number, partition, now, work_s)
+        else:
+            attempt = self._new_attempt(job, partition, holding)
+        self.running[job] = attempt
+        if self._sizes is not None:
+            n = self.jobs.n_accelerators[job] if holding is None else holding.size
+            self._sizes.charge(job, n)
+        if nodes or holding is not None:
+            for part, own in [(partition, nodes)] if holding is None else holding.on:
+                if own:
+                    part.nodes_of[job] = own
+                    if self._by_node:
+                        self._allocated.note(attempt.number, own)
+        attempt.end = end = self.clock.at(attempt.end_s, COMPLETION)
+        self.clock.start(self._run_attempt(attempt, end))
+        if self._watchers:
+            for watcher in self._watchers:
+                for part, own in [(partition, nodes)] if holding is None else holding.on:
+                    watcher.started(job, part, own)
+
+    def _new_attempt(self, job: int, partition: Partition, holding: Holding | None) -> Attempt:
+        """Return an attempt that may have checkpoints, follow others, or be of unusual size."""
+        now, recovery, left = self.clock._now, self._recovery, self._left
         checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
         if holding is None:
             work_s = whole_s = self._run_s[partition.pool][job]
         else:
             work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
         again = False if recovery is None else recovery.at_first
-        if left.of_jobs and job in left.of_jobs:
+        if job in self._stopped:
             again = True
             work_s = left.work_s(job, partition.pool, whole_s)
             checkpoints = left.checkpoints(job, checkpoints)
         number = self._log.begin(job, partition.index, now, holding)
-        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
-        self.running[job] = attempt
-        if self._sizes is not None:
-            n = self.jobs.n_accelerators[job] if holding is None else holding.size
-            self._sizes.charge(job, n)
-        if holding is not None:
-            self._start_on(attempt, holding)
-            return
-        if nodes:
-            partition.nodes_of[job] = nodes
-            if self._by_node:
-                self._allocated.note(number, nodes)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
-        if self._watchers:
-            for watcher in self._watchers:
-                watcher.started(job, partition, nodes)
-
-    def _start_on(self, attempt: Attempt, holding: Holding) -> None:
-        """Begin an attempt on what its job holds."""
-        job = attempt.job
-        for partition, nodes in holding.on:
-            if nodes:
-                partition.nodes_of[job] = nodes
-                if self._by_node:
-                    self._allocated.note(attempt.number, nodes)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
-        for watcher in self._watchers:
-            for partition, nodes in holding.on:
-                watcher.started(job, partition, nodes)
+        return Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
 
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
@@ -550,6 +544,7 @@ class Simulation:
         """Call functions before and after every scheduling pass from now on."""
         self._before_pass += [] if before is None else [before]
         self._after_pass += [] if after is None else [after]
+        self._observed = True
 
     def waits(self, job: int) -> bool:
         """Return whether a job is in its queue."""
@@ -597,10 +592,12 @@ class Simulation:
         return attempt
 
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
-        """Run a job to the end of an attempt, unless it is stopped or rerated (a SimPy process)."""
+        """Run a job to the end of an attempt (a SimPy process).
+
+        If the job is stopped or rerated, the end is cancelled, and the process never goes on.
+        """
         yield end
-        if self.running.get(attempt.job) is attempt and attempt.end is end:
-            self._complete(attempt)
+        self._complete(attempt)
 
     def _complete(self, attempt: Attempt) -> None:
         """End a job whose attempt has reached its end."""
@@ -687,7 +684,7 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
-        if self._before_pass:
+        if self._observed:
             for call in self._before_pass:
                 call()
         for policy in touched:
@@ -695,8 +692,8 @@ class Simulation:
             if self._asked:
                 self._wakes.forget(policy)
             policy.schedule(now)
-        if self._after_pass:
+        if self._observed:
             for call in self._after_pass:
                 call()
-        if self._check is not None:
-            self._check(self)
+            if self._check is not None:
+                self._check(self)

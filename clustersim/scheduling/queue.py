@@ -172,15 +172,20 @@ class Queue(Room):
         >>> queue.start_anywhere(0, closed=0b1), queue.start_anywhere(0), queue.free
         (False, True, 8)
         """
-        jobs, take = self.jobs, self.take
+        jobs = self.jobs
         n = jobs.n_accelerators[job]
+        restricted = self.own_nodes or self.size_limits is not None
         for index in jobs.choices[jobs.choice_of[job]]:
             if closed >> index & 1:
                 continue
             partition = self.partitions[index]
-            if n > partition.placement.free:
+            placement = partition.placement
+            if n > placement.free:
                 continue
-            nodes = take(job, partition)
+            if restricted or partition.windows is not None:
+                nodes = self.take(job, partition)
+            else:
+                nodes = placement.take(n)
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True

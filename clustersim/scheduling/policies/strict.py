@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from operator import index, itemgetter
 from typing import Any, ClassVar
@@ -42,12 +42,14 @@ class _StrictOrder(Policy):
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._lines: dict[int, Any] = {}
+        self._begin_first: Callable[[int], bool] = (
+            self._begin if self.partial else queue.start_anywhere
+        )
 
     def schedule(self, now: float) -> None:
         if len(self._lines) == 1:
             (line,) = self._lines.values()
-            begin = self._begin if self.partial else self.queue.start_anywhere
-            while line and begin(self._job(line[0])):
+            while line and self._begin_first(self._job(line[0])):
                 self._drop_head(line)
             return
         closed = 0
