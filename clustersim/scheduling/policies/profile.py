@@ -120,11 +120,9 @@ class Profile:
         --------
         >>> profile = Profile(0.0, 10)
         >>> profile.change(0.0, 60.0, -4)
-        >>> profile.change(60.0, 90.0, -8)
-        >>> n, run_s, before = np.full(4, 6), np.array([90.0, 5.0, 90.0, 5.0]), np.full(4, 60.0)
-        >>> held = np.array([True, True, False, False])
-        >>> profile.may_be_earlier(n, run_s, before, held).tolist()
-        [True, True, False, True]
+        >>> sizes, run_s, before = np.array([6, 7, 6]), np.array([90.0, 5.0, 5.0]), np.full(3, 60.0)
+        >>> profile.may_be_earlier(sizes, run_s, before, np.array([True, True, False])).tolist()
+        [True, False, True]
         """
         different = np.unique(n)
         if _JOBS_A_SIZE * len(different) > len(n):
