@@ -13,13 +13,14 @@ from typing import ClassVar
 from clustersim.scheduling.calendar import JOB
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.closed_profiles import ClosedProfiles, stopped_s
-from clustersim.scheduling.policies.outlook import Outlook, Reserved
-from clustersim.scheduling.policies.profile import ROUNDING_S, Profile
+from clustersim.scheduling.policies.profile import Profile
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["Conservative"]
 
 _SOON_S = 1.0
+_ROUNDING_S = 1e-3
+"""More than the error of the difference of two times."""
 
 
 class Conservative(Policy):
@@ -40,7 +41,7 @@ class Conservative(Policy):
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._profiles: dict[int, Profile] = {}
-        self._reserved: dict[int, Reserved] = {}
+        self._reserved: dict[int, tuple[int, float, float]] = {}
         self._due: list[tuple[float, int]] = []
         self._unreserved: set[int] = set()
         self._expected_end: dict[int, float] = {}
@@ -115,58 +116,40 @@ class Conservative(Policy):
         """
         self._settled = True
         opened = self._windows.have_users
-        order = [job for job in self.waiting if job not in self._without_nodes]
-        outlook = None
-        for at, job in enumerate(order):
-            before = self._reserved.get(job)
-            # A job without duration holds nothing, so others may have taken its place.
-            if before is None or opened or before[2] <= before[1]:
-                if before is not None:
-                    self._take_back(job, before)
-                self._reserve(job)
-                outlook = None if opened else outlook
-                if before is not None and before != self._reserved[job]:
-                    self._settled = False
+        for job in self.waiting:
+            if job in self._without_nodes:
                 continue
-            if outlook is None or outlook.is_poor:
-                outlook = Outlook(self.queue, self._profiles, order[at:], self._reserved)
-            if where := outlook.where(job, before[2]):
-                place = self._earlier_place(job, before, where)
-                if place is None:
-                    outlook.failed(where)
+            before = self._reserved.get(job)
+            if before is not None:
+                index, start, end = before
+                holds = end > start  # otherwise others may have taken its place
+                if holds and not opened and not self._finds_earlier(job, *before):
                     continue
-                self._take_back(job, before)
-                self._hold(job, place)
-                outlook.moved(before, place)
+                self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+                self._windows.give_back(job)
+            self._reserve(job)
+            if before is not None and before != self._reserved[job]:
                 self._settled = False
         self._unreserved.clear()
 
-    def _take_back(self, job: int, reserved: Reserved) -> None:
-        index, start, end = reserved
-        self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
-        self._windows.give_back(job)
+    def _finds_earlier(self, job: int, held: int, start: float, end: float) -> bool:
+        """Return whether a job with a reservation may find one that ends as early or earlier.
 
-    def _earlier_place(self, job: int, reserved: Reserved, where: list[int]) -> Reserved | None:
-        """Return the reservation that a job would make if it gave up its own; None for the same.
-
-        It is only looked for on some partitions, and in front of the present one.
+        Only what is in front of its reservation matters, and a job that would make the same
+        reservation again need not give it up.
         """
         jobs, partitions = self.queue.jobs, self.queue.partitions
-        n, (held, start, end) = jobs.n_accelerators[job], reserved
-        found = []
+        n, now = jobs.n_accelerators[job], self.queue.now
         for index in jobs.choices[jobs.choice_of[job]]:
-            run_s = jobs.estimate_s[partitions[index].pool][job]
-            own = index == held
-            earlier = None
-            if index in where:
-                before = start if own else end - run_s + ROUNDING_S
-                earlier = self._profiles[index].earliest_before(n, run_s, before, held=own)
-            if earlier is not None:
-                found.append((index, earlier, earlier + run_s))
-            elif own:
-                found.append(reserved)
-        best = min(found, key=lambda place: place[2])  # the first of its partitions among equals
-        return None if best == reserved else best
+            run_s, before = jobs.estimate_s[partitions[index].pool][job], start
+            if index != held:
+                if now + run_s > end:
+                    continue
+                before = end - run_s + _ROUNDING_S
+            profile = self._profiles[index]
+            if profile.earliest_before(n, run_s, before, held=index == held) is not None:
+                return True
+        return False
 
     def _jobs_due(self, now: float) -> list[int]:
         """Return the jobs whose reservations begin now, in order of submission."""
@@ -223,15 +206,9 @@ class Conservative(Policy):
                 start = self._profiles[index].earliest(n, run_s)
             found.append((start + run_s, start, index))
         end, start, index = min(found, key=lambda option: option[0])
-        self._hold(job, (index, start, end))
-
-    def _hold(self, job: int, place: Reserved) -> None:
-        """Reserve a place for a job."""
-        index, start, end = place
-        n = self.queue.jobs.n_accelerators[job]
         self._profiles[index].change(start, end, -n)
         self._windows.use(job, index, n, start, end)
-        self._reserved[job] = place
+        self._reserved[job] = (index, start, end)
         if end <= start:  # it holds nothing, so others can take its place
             self._settled = False
         heappush(self._due, (start, job))

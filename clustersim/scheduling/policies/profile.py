@@ -8,16 +8,9 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from clustersim.array_types import Bools, Floats, Ints
-
-__all__ = ["ROUNDING_S", "Profile"]
+__all__ = ["Profile"]
 
 _FIRST = np.zeros(1, dtype=np.int64)
-_NONE = np.full(1, -np.inf)
-_JOBS_A_SIZE = 4
-"""Number of jobs of one size from which on it is faster to look at all of them at once."""
-ROUNDING_S = 1e-3
-"""More than the error of the difference of two times."""
 _FEW = 48
 """Number of steps up to which a loop is faster than numpy."""
 
@@ -79,74 +72,6 @@ class Profile:
         """
         times = self._times.tolist()
         return list(zip(times, [*times[1:], math.inf], self._free.tolist(), strict=True))
-
-    def stairs(self, start: float, end: float) -> tuple[list[int], list[float]]:
-        """Return how many accelerators are free first when, from `start` to before `end` (seconds).
-
-        Returns
-        -------
-        free : list of int
-            Numbers in ascending order, each more than were free before.
-        times : list of float
-            When so many are free first, seconds.
-
-        Examples
-        --------
-        >>> profile = Profile(0.0, 10)
-        >>> profile.change(0.0, 60.0, -4)
-        >>> profile.stairs(30.0, 90.0), profile.stairs(0.0, 60.0)
-        (([6, 10], [30.0, 60.0]), ([6], [0.0]))
-        """
-        first = max(bisect_right(self._times, start) - 1, 0)
-        last = max(bisect_left(self._times, end), first + 1)
-        most = np.maximum.accumulate(np.frombuffer(self._free, dtype=np.int64)[first:last])
-        steps = np.concatenate([_FIRST, (most[1:] > most[:-1]).nonzero()[0] + 1])
-        times = np.frombuffer(self._times)[first:last][steps]
-        return most[steps].tolist(), np.maximum(times, start).tolist()
-
-    def may_be_earlier(self, n: Ints, run_s: Floats, before: Floats, held: Bools) -> Bools:
-        """Return for which of many jobs :meth:`earliest_before` may find a time.
-
-        It never leaves out a job for which it does; with many different sizes it says yes to all.
-
-        Parameters
-        ----------
-        n : int64 array (jobs,)
-        run_s, before : float64 arrays (jobs,)
-            Seconds.
-        held : bool array (jobs,)
-
-        Examples
-        --------
-        >>> profile = Profile(0.0, 10)
-        >>> profile.change(0.0, 60.0, -4)
-        >>> sizes, run_s, before = np.array([6, 7, 6]), np.array([90.0, 5.0, 5.0]), np.full(3, 60.0)
-        >>> profile.may_be_earlier(sizes, run_s, before, np.array([True, True, False])).tolist()
-        [True, False, True]
-        """
-        different = np.unique(n)
-        if _JOBS_A_SIZE * len(different) > len(n):
-            return np.ones(len(n), dtype=np.bool_)
-        may = np.zeros(len(n), dtype=np.bool_)
-        for size in different.tolist():
-            own = (n == size).nonzero()[0]
-            begins, ends = self._holes(size)
-            longest = np.concatenate([_NONE, np.maximum.accumulate(ends - begins)])
-            in_front = np.searchsorted(begins, before[own])
-            until = np.concatenate([_NONE, ends])[in_front]
-            reaches = held[own] & (until >= before[own])
-            may[own] = reaches | (longest[in_front] >= run_s[own] - ROUNDING_S)
-        return may
-
-    def _holes(self, n: int) -> tuple[Floats, Floats]:
-        """Return when `n` accelerators begin to be free, and until when."""
-        enough = np.frombuffer(self._free, dtype=np.int64) >= n
-        change = (enough[1:] != enough[:-1]).nonzero()[0] + 1
-        if enough[0]:
-            change = np.concatenate([_FIRST, change])
-        times = np.frombuffer(self._times)[change]
-        begins, ends = times[::2], times[1::2]
-        return begins, ends if len(ends) == len(begins) else np.append(ends, np.inf)
 
     def earliest(self, n: int, run_s: float) -> float:
         """Return the first time at which `n` accelerators are free for `run_s` seconds."""
