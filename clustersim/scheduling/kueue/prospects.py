@@ -74,7 +74,7 @@ def too_few(preemptor: Preemptor, candidates: Iterable[Candidate]) -> bool:
 
     Examples
     --------
-    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota
+    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota, RunningJob
     >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
     >>> snapshot = Snapshot([Queue("a", (group,))], running=[RunningJob("j", "a", {gpus: 3})])
     >>> preemptor = snapshot.preemptor("a", {gpus: 2}, [gpus])
