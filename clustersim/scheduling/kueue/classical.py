@@ -14,6 +14,7 @@ from heapq import merge
 from itertools import chain
 from typing import Any
 
+from clustersim.scheduling.kueue.prospects import may_stay_within_quota, too_few
 from clustersim.scheduling.kueue.quota_tree import (
     Charge,
     QuotaTree,
@@ -28,7 +29,6 @@ from clustersim.scheduling.kueue.victims import (
     Reason,
     Snapshot,
     Victim,
-    too_few,
 )
 
 __all__ = ["Classes", "classes", "classical_victims", "fill_back"]
@@ -58,8 +58,15 @@ class Classes:
     own: list[Candidate] = field(default_factory=list)
 
 
-def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
+def classes(snapshot: Snapshot, preemptor: Preemptor, *, priority: bool = True) -> Classes:
     """Return the candidates for preemption by class.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    preemptor : Preemptor
+    priority : bool
+        Whether those of `Classes.priority` are wanted.
 
     Examples
     --------
@@ -79,10 +86,11 @@ def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
     path = tree.paths[preemptor.node]
     advantage, request = _held(preemptor.node, preemptor.request)
     for walked, ancestor in zip(reversed(path[1:]), reversed(path[:-1]), strict=True):
-        target = found.hierarchical if advantage else found.priority
-        for node in _borrowing_queues(tree, ancestor, walked, preemptor):
-            if eligible := snapshot.eligible(node, preemptor, policy):
-                target.append(eligible)
+        if advantage or priority:
+            target = found.hierarchical if advantage else found.priority
+            for node in _borrowing_queues(tree, ancestor, walked, preemptor):
+                if eligible := snapshot.eligible(node, preemptor, policy):
+                    target.append(eligible)
         held, request = _held(ancestor, request)
         advantage = advantage or held
     return found
@@ -135,12 +143,18 @@ def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:
     >>> [(victim.job.id, victim.reason) for victim in classical_victims(snapshot, preemptor)]
     [('3', 'reclaim'), ('2', 'reclaim')]
     """
-    found = classes(snapshot, preemptor)
+    node, request = preemptor.node, preemptor.request
+    within = may_stay_within_quota(snapshot, node, preemptor.priority, request)
+    # Without that, they are of use only to a queue that may borrow when it preempts.
+    priority = within or preemptor.queue.borrows_when_preempting
+    found = classes(snapshot, preemptor, priority=priority)
     if not (found.hierarchical or found.priority or found.own):
         return []
     if too_few(preemptor, chain(*found.hierarchical, *found.priority, found.own)):
         return []
     for borrowing in _attempts(found, preemptor):
+        if not (borrowing or within):
+            continue
         with snapshot.tree.trial():
             picks = _picks(found, preemptor, borrowing)
             victims = _attempt(snapshot.tree, preemptor, picks, borrowing)
@@ -204,8 +218,14 @@ def _attempt(
 ) -> list[Victim]:
     """Remove candidates until the request fits, then put back those that it does not need."""
     taken: list[tuple[Candidate, Reason]] = []
+    spared: set[int] = set()
+    """Queues that lose nothing more."""
     for candidate, reason in picks:
-        if candidate.node != preemptor.node and not _still_borrows(tree, preemptor, candidate):
+        node = candidate.node
+        if node in spared:
+            continue
+        if node != preemptor.node and not _still_borrows(tree, preemptor, candidate):
+            spared.add(node)
             continue
         refund(candidate.node, candidate.usage)
         taken.append((candidate, reason))
