@@ -23,7 +23,7 @@ from clustersim.report.spans import span
 from clustersim.simulation.metrics import accelerator_seconds, lost_work, mean_utilisation
 from clustersim.simulation.queue_length import idle_while_waiting
 from clustersim.simulation.result import Result
-from clustersim.simulation.unfinished import can_never_run, waits_for_ever
+from clustersim.simulation.unfinished import can_never_run, cancelled, waits_for_ever
 from clustersim.units import capital, counted, format_duration, format_percent
 
 __all__ = ["UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
@@ -58,7 +58,7 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
     joined = f", and {busy}" if waiting == _NO_WAIT else f". {capital(busy)}"
-    sentence = f"{waiting}{joined}.{_waits_again(result)}"
+    sentence = f"{_cancelled(result)}{waiting}{joined}.{_waits_again(result)}"
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -95,6 +95,15 @@ def _waits_again(result: Result) -> str:
         f" These are waits until the first start: the policy preempts {counted(count, 'job')}, and "
         f"the mean wait over all attempts is {_wait(mean_s)}."
     )
+
+
+def _cancelled(result: Result) -> str:
+    """Return how many jobs the policy cancelled, so that they never finish; "" if none."""
+    jobs, gone = len(result.jobs), int(cancelled(result.jobs).sum())
+    if not gone:
+        return ""
+    never, them = ("finishes", "it") if gone == 1 else ("finish", "them")
+    return f"{gone:,} of {counted(jobs, 'job')} never {never}: the policy cancels {them}. "
 
 
 def _wait(seconds: float) -> str:
@@ -338,10 +347,10 @@ def _sizes(waits: pd.DataFrame) -> Iterator[str]:
     if len(sizes) > 1 and sizes["p95_wait_s"].nunique() > 1:
         most, least = _row(sizes, "p95_wait_s", np.argmax), _row(sizes, "p95_wait_s", np.argmin)
         share = format_percent(float(most["jobs"] / waits.iloc[0]["jobs"]))
-        (high, low), unit = in_one_unit([most["p95_wait_s"], least["p95_wait_s"]], "duration")
+        high, low = durations_text(float(most["p95_wait_s"]), float(least["p95_wait_s"]))
         yield (
-            f"Job size: the 95th percentile of the wait is {high} {unit} for "
-            f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} {unit} for "
+            f"Job size: the 95th percentile of the wait is {high} for "
+            f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} for "
             f"{jobs_in_words(str(least['size']))}."
         )
 

@@ -253,7 +253,7 @@ def _idle_hinge(folder: Path) -> str:
             "jobs for which it waited had not ended (dependency on job A (after_ok), until",
         ),
         ({"not_before_s": [0, 3600, 0]}, "its earliest time had not come (not before"),
-        ({"array": ["x", "x", ""], "array_limit": 1}, "as many tasks of its array as are allowed"),
+        ({"array": ["x", "x", "y"], "array_limit": 1}, "as many tasks of its array as are allowed"),
     ],
 )
 def test_the_card_names_what_holds_a_job_while_accelerators_are_idle(
