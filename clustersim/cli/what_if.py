@@ -134,8 +134,9 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
         "--metric",
         default="",
         metavar="NAME",
-        help="the wait that the answer is about: p95_wait_s (default), mean_wait_s, or that of one "
-        "partition or range of job sizes, such as p95_wait_s.gpu or p95_wait_s.65-128",
+        help="what the answer is about: p95_wait_s (default), mean_wait_s, p95_jct_s or mean_jct_s "
+        "(completion time), or that of one partition or range of job sizes, such as p95_wait_s.gpu "
+        "or p95_wait_s.65-128; if jobs are stopped, a wait is counted over all attempts",
     )
     both.add_argument(
         "--assume",

@@ -158,13 +158,7 @@ def holds_of(state: RunState) -> Holds | None:
     attempts = state.ranges.iloc[state.first_rows[cancelled]]
     rows = pd.Index(jobs["job_id"]).get_indexer(pd.Index(attempts["job_id"]))
     ended_s[rows] = attempts["end_s"].to_numpy(dtype=np.float64)
-    after_s = np.zeros(len(jobs))
-    for waits, end_s in ((depend.after, ended_s), (depend.after_ok, done_s)):
-        for row, others in waits.items():
-            after_s[row] = max(after_s[row], float(end_s[list(others)].max()))
-    opens_s = np.zeros(len(jobs))
-    for row, time_s in depend.not_before_s.items():
-        opens_s[row] = time_s
+    after_s, opens_s = depend.until_s(ended_s, done_s)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     enters_s = np.maximum.reduce([submit_s, after_s, opens_s])
     admitted_by: dict[int, int] = {}

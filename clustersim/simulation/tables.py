@@ -16,6 +16,7 @@ from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
+from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.node_ranges import WORK_SHARE, range_texts
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
@@ -50,7 +51,7 @@ STOPS = {
 
 _ADDED = (
     *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
-    *("preemptions", "waited_for"),
+    *("eligible_s", "preemptions", "waited_for"),
 )
 
 
@@ -86,9 +87,10 @@ def jobs_table(
         `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``wait_s`` (from
         submission to this start), ``finish_s`` (seconds; NaN for a job that did not start or
         finish), ``total_wait_s`` (seconds in the queue over all attempts, see
-        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work) and
-        ``reason`` (why it did not finish). A column of the input with one of these names is kept as
-        ``recorded_<name>``.
+        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work),
+        ``reason`` (why it did not finish) and, if dependencies or earliest times held a job,
+        ``eligible_s`` (when they no longer did). A column of the input with one of these names is
+        kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -120,7 +122,30 @@ def jobs_table(
         },
         index=jobs.index,
     )
-    return pd.concat([jobs.rename(columns=taken), added], axis=1)
+    table = pd.concat([jobs.rename(columns=taken), added], axis=1)
+    eligible_s = _eligible_s(jobs, simulated, record, finish)
+    return table if eligible_s is None else table.assign(eligible_s=eligible_s)
+
+
+def _eligible_s(
+    jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord, finish_s: Floats
+) -> Floats | None:
+    """Return when each job could start as far as it depends on no resources, seconds.
+
+    None if this is its submission for all jobs; NaN for a job that always waited for others.
+    """
+    depend = Dependencies.of(jobs)
+    if depend is None:
+        return None
+    done_s = np.where(np.isnan(finish_s), np.inf, finish_s)
+    ended_s, attempts = done_s.copy(), record.attempts
+    gone = attempts.cause == StopCause.CANCELLED
+    ended_s[simulated[attempts.job[gone]]] = attempts.end_s[gone]
+    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
+    eligible_s = np.maximum.reduce([submit_s, *depend.until_s(ended_s, done_s)])
+    if (eligible_s == submit_s).all():
+        return None
+    return np.where(np.isinf(eligible_s), np.nan, eligible_s)
 
 
 def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord) -> Floats:

@@ -81,6 +81,13 @@ JOBS = (
         "time in the queue over all attempts; NaN if the job has not started",
         "duration",
     ),
+    Column(
+        "eligible_s",
+        "time from which on neither other jobs (`after_any`, `after_ok`) nor `not_before_s` held "
+        "the job; NaN if they always did",
+        "duration",
+        "if they held a job",
+    ),
     Column("done", "share of the job's work that is done and kept", "share"),
     Column(
         "preemptions",

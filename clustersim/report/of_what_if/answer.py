@@ -24,6 +24,7 @@ from clustersim.report.of_what_if.doubts import (
     recorded_text,
     verb_of,
 )
+from clustersim.report.of_what_if.stopped_jobs import stopped_text
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
@@ -34,6 +35,7 @@ from clustersim.units import (
     listed,
 )
 from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
+from clustersim.whatif.groups import TIMES
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -48,19 +50,23 @@ _TOO_WIDE = 1.5
 
 
 def metric_label(found: WhatIf) -> str:
-    """Return the name of the wait that the answer compares, with its group of jobs."""
-    wait = "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
+    """Return the name of the time that the answer compares, with its group of jobs."""
+    return _of_asked(found, TIMES[found.metric])
+
+
+def _of_asked(found: WhatIf, time: str) -> str:
+    """Return the name of a time with the group of jobs that the answer is about."""
     asked = found.question.asked
     if asked.kind == "partition":
-        return f"{wait} in partition {asked.group}"
-    return f"{wait} of jobs with {asked.group} accelerators" if asked.kind == "size" else wait
+        return f"{time} in partition {asked.group}"
+    return f"{time} of jobs with {asked.group} accelerators" if asked.kind == "size" else time
 
 
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.row
     hinges = [
-        *recorded_text(found, metric_label(found)),
+        *recorded_text(found, _of_asked(found, TIMES.get(found.first_wait, ""))),
         *contradiction(found),
         *_hinges(found),
     ]
@@ -68,7 +74,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{cost_text(found)}"
         f"{recorded_doubt(found, _unit(found))}{first}{_in_other_periods(found)}{doubt(found)}."
-        f"{_left_out(found)}{_overload(found)}{_partitions(found)}"
+        f"{stopped_text(found)}{_left_out(found)}{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
     name, period = f"change_{found.metric}", found.period[1]
@@ -193,7 +199,9 @@ def _uncertain(found: WhatIf, row: pd.Series, verb: str) -> Iterator[str]:
 def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> Iterator[str]:
     """Yield how far the simulated wait of a group is from the recorded one."""
     recorded_s = found.recorded_waits.get((row["kind"], row["group"]), math.nan)
-    simulated_s = float(row[f"{found.question.systems[0].key}_{found.metric}"])
+    if not math.isfinite(recorded_s):
+        return
+    simulated_s = float(row[f"{found.question.systems[0].key}_{found.first_wait}"])
     if is_apart(recorded_s, simulated_s):
         unit = unit or common_unit((recorded_s, simulated_s))
         apart = apart_text(recorded_s, simulated_s, unit)

@@ -20,7 +20,7 @@ def cost_text(found: WhatIf) -> str:
     if not math.isfinite(cost):
         return ""
     if abs(cost) < 1:
-        return " at no cost"
+        return "" if found.stops else " at no cost"  # time lost is no money, but it is a price
     amount = format_money(abs(cost))
     one, other = (
         [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
