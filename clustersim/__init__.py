@@ -20,7 +20,8 @@ from clustersim.errors import RenamedError, no_attribute
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
-    from clustersim.analysis.metrics import Metric, register_metric
+    from clustersim.analysis.metric import Metric
+    from clustersim.analysis.metrics import register_metric
     from clustersim.analysis.part import FleetView, Part
     from clustersim.availability.supply import nodes_over_time
     from clustersim.catalogue import load_catalogue
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
-    from clustersim.validation.result import Validation, validate
+    from clustersim.validation.result import Validation
+    from clustersim.validation.validate import validate
     from clustersim.whatif.what_if import what_if
     from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
@@ -129,7 +131,7 @@ _HOME = {
     "Forecast": "forecasting.result",
     "InputError": "errors",
     "JobWait": "explanation.job",
-    "Metric": "analysis.metrics",
+    "Metric": "analysis.metric",
     "NodePlacement": "scheduling",
     "Part": "analysis.part",
     "Placement": "scheduling",
@@ -176,7 +178,7 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
-    "validate": "validation.result",
+    "validate": "validation.validate",
     "what_if": "whatif.what_if",
     "write_report": "report",
     "write_validation": "report.of_validation.written",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.analysis.plan_columns import amount_text
+from clustersim.analysis.columns.plan_columns import amount_text
 from clustersim.procurement.summary_text import metric_text
 from clustersim.topology.fabric import ratio_note
 from clustersim.units import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part
 from clustersim.calendar import DAY_S
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from clustersim.analysis.cost_metrics import UNIT_COSTS
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part
 from clustersim.array_types import Floats
 from clustersim.calendar import DAY_S, HOUR_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import FleetView
 from clustersim.costs.money import purchase_price_cny
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.costs.unit_costs import work_done
+from clustersim.simulation.attempt_parts import attempts_by_pool
 from clustersim.simulation.result import Result
 
 __all__ = ["Goodput", "goodput_of"]
@@ -21,9 +22,10 @@ class Goodput:
     Attributes
     ----------
     attempts : pandas.DataFrame
-        One row per attempt, with ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the
-        model's FLOPs per token, :func:`~clustersim.performance.step_time.model_flops_per_token`; 0
-        for a job without a model) and ``token``.
+        One row per attempt and pool, with ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times
+        the model's FLOPs per token,
+        :func:`~clustersim.performance.step_time.model_flops_per_token`; 0 for a job without a
+        model) and ``token``.
     """
 
     attempts: pd.DataFrame
@@ -53,9 +55,9 @@ def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
         Catalogue of the models that the jobs name; by default the built-in one.
     """
     work = work_done(result, load_catalogue() if catalogue is None else catalogue)
-    parts, end = result.attempts, "end_s"
-    if parts is None:
-        parts, end = result.jobs, "finish_s"
+    parts, end = result.jobs, "finish_s"
+    if result.attempts is not None:
+        parts, end = attempts_by_pool(result.attempts, result.allocation_ranges), "end_s"
     end_s = parts[end].fillna(float(result.provenance["simulated_s"]))
     times = {"begin_s": parts["start_s"].to_numpy(), "end_s": end_s.to_numpy()}
     began = parts["start_s"].notna().to_numpy(dtype=bool)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.controls.metrics import surplus_name
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.metric_list import ENDS
-from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
+from clustersim.analysis.metrics import METRICS, in_period, period_order
 from clustersim.analysis.on_request.metrics import SERIES as ON_REQUEST
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.registry import load_plugins, users_code

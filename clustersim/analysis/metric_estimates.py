@@ -1,6 +1,6 @@
 """What a study reports of a metric: the statistic, and how its 95 % interval is made.
 
-Both follow from the definition of the metric (:class:`~clustersim.analysis.metrics.Metric`), as the
+Both follow from the definition of the metric (:class:`~clustersim.analysis.metric.Metric`), as the
 tables do: see :mod:`~clustersim.analysis.job_statistics` and
 :mod:`clustersim.studies.points`.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from clustersim.analysis.metrics import METRICS, Metric, find_metric, jobs_statistic, metric_of
+from clustersim.analysis.metric import Metric
+from clustersim.analysis.metrics import METRICS, find_metric, jobs_statistic, metric_of
 from clustersim.units import capital
 
 __all__ = ["bounds_of", "difference_text", "estimate_text", "interval_kind", "statistic_kind"]

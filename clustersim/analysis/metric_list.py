@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.metric_estimates import interval_kind
-from clustersim.analysis.metrics import METRICS, Metric, metric_of
+from clustersim.analysis.metrics import METRICS, metric_of
 
 __all__ = [
     "by_heading",

@@ -112,8 +112,8 @@ class Part:
     The functions of a :class:`~clustersim.Metric` take a part as their argument.  Its arrays have
     one of two lengths:
 
-    - one value per measured job: `wait_s`, `total_wait_s`, `waits_still`, `queued_still`,
-      `finished`, and the rows of `jobs`
+    - one value per measured job: `wait_s`, `eligible_wait_s`, `total_wait_s`, `waits_still`,
+      `queued_still`, `finished`, and the rows of `jobs`
     - one value per measured job that had finished: `finished_wait_s`, `jct_s`, `run_s`
 
     The lengths differ if the run stopped at a horizon.  ``part.total_wait_s[part.finished]``
@@ -192,6 +192,15 @@ class Part:
         run stopped.
         """
         return self.run.submitted.wait_s[self.chosen]
+
+    @cached_property
+    def eligible_wait_s(self) -> Floats:
+        """Seconds from when each measured job was eligible to its first start (measured jobs,).
+
+        A job is eligible once the jobs for which it waits have ended and its earliest time has
+        come.  A job that was not eligible when the run stopped has 0.
+        """
+        return self.run.submitted.eligible_wait_s[self.chosen]
 
     @cached_property
     def total_wait_s(self) -> Floats:

@@ -23,6 +23,8 @@ class Submitted:
     ----------
     submit_s, start_s, finish_s, n_accelerators : float64 arrays (jobs,)
         Times are NaN if the job did not start or finish.
+    eligible_s : float64 array (jobs,)
+        When each job no longer waited for other jobs or its earliest time; NaN if it always did.
     held_s : float64 array (jobs,)
         Time for which each job held its accelerators, in all its attempts; NaN if it never started.
     queued_s : float64 array (jobs,)
@@ -38,6 +40,7 @@ class Submitted:
     start_s: Floats
     finish_s: Floats
     n_accelerators: Floats
+    eligible_s: Floats
     held_s: Floats
     queued_s: Floats
     waits: Bools
@@ -62,6 +65,7 @@ class Submitted:
         runnable = (table["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
         return cls(
             **columns,
+            eligible_s=table.get("eligible_s", table["submit_s"]).to_numpy(dtype=np.float64),
             held_s=held_s,
             queued_s=_queued_s(result, table, end_s),
             waits=runnable & (table["outcome"] == UNFINISHED).to_numpy() & table["pool"].isna(),
@@ -74,6 +78,13 @@ class Submitted:
         """Wait of each job, or its wait so far if it had not started; NaN if it can never run."""
         wait = np.where(np.isnan(self.start_s), self.end_s, self.start_s) - self.submit_s
         return np.where(self.runnable, wait, np.nan)
+
+    @property
+    def eligible_wait_s(self) -> Floats:
+        """Wait of each job since it was eligible, 0 if it was not; NaN if it can never run."""
+        until_s = np.where(np.isnan(self.start_s), self.end_s, self.start_s)
+        wait_s = np.fmax(until_s - self.eligible_s, 0.0)
+        return np.where(self.runnable, wait_s, np.nan)
 
     @property
     def total_wait_s(self) -> Floats:

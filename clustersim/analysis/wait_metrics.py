@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part, half_width
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import SHORTEST_RUN_S

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part
 from clustersim.calendar import DAY_S
 from clustersim.simulation.metrics import (

@@ -140,13 +140,17 @@ class Spares(FileModel):
 class Failures(FileModel):
     """Failures of nodes, and how jobs recover from them."""
 
-    sources: PublishedName | Annotated[list[PublishedName | FailureSource], Field(min_length=1)] = (
-        Field(
-            description="name of published rates, such as meta-llama3, or a list of such names and "
-            "user-defined sources"
-        )
+    sources: PublishedName | list[PublishedName | FailureSource] = Field(
+        [],
+        description="name of published rates, such as meta-llama3, or a list of such names and "
+        "user-defined sources; by default nothing fails, and checkpoints apply to preemptions",
     )
-    rate: float = Field(1.0, gt=0, le=1e6, description="factor on the failure rates of all sources")
+    rate: float = Field(
+        1.0,
+        ge=0,
+        le=1e6,
+        description="factor on the failure rates of all sources; 0: nothing fails",
+    )
     checkpoints: Checkpointing = Checkpointing()
     spares: Spares | None = Field(None, description="hot spares; by default none")
 
@@ -172,6 +176,8 @@ class _PublishedFile(FileModel):
 def failure_sources(spec: Failures) -> list[FailureSource]:
     """Return the failure sources of a scenario, with their failure rates multiplied by `rate`.
 
+    There are none if the rate is 0.
+
     Raises
     ------
     InputError
@@ -187,7 +193,7 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
             sources += known[item]
         else:
             raise InputError("failures", f"sources: {unknown_name('set of rates', item, known)}")
-    return [_faster(source, spec.rate) for source in sources]
+    return [_faster(source, spec.rate) for source in sources] if spec.rate > 0.0 else []
 
 
 def _faster(source: FailureSource, rate: float) -> FailureSource:

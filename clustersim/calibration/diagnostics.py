@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clustersim.array_types import Floats
 from clustersim.calibration.calibrate import Calibrated
-from clustersim.calibration.fit import log_seconds
+from clustersim.calibration.fit_problem import log_seconds
 from clustersim.estimation.configurations import Configurations
 from clustersim.performance import LEVELS, PARAMETERS, Calibration, evaluate
 from clustersim.performance.coefficient_draw import Key

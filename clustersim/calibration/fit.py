@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
-from scipy.sparse import coo_matrix, csr_matrix, diags_array, vstack
 
 from clustersim.array_types import Floats
+from clustersim.calibration.fit_problem import FitProblem, keys_of, loss
 from clustersim.calibration.timed import Timed
 from clustersim.notes import note
 from clustersim.performance.calibration import Calibration
-from clustersim.performance.coefficient_draw import CoefficientDraw, Key, is_unknown
-from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.parameters import LEVELS, PARAMETERS
+from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.scatter import Scatter
 
 __all__ = ["Fit", "fit", "recentred"]
 
 
-OUTLIER = 2.0
-"""Residuals beyond this many standard deviations have a linear loss (soft L1)."""
-STEP = 1e-5
-BEND = 2e-4
-"""Steps of the first and second differences, on the unbounded scale."""
 WIDE = ((1.0, 1.0), (0.3, 1.0), (0.1, 0.5))
 NARROW = ((0.03, 0.1), (0.01, 1e-2), (0.0025, 1e-5))
 """Widths of the model's rounded corners in successive descents, each with the norm of the gradient
@@ -78,178 +71,6 @@ class Fit:
     residuals: Floats
     evaluations: int
     cost: float
-
-
-class _Problem:
-    """The cost that a fit minimises, as a function of the effects in units of their prior spread.
-
-    The cost is half of ``sum rho(r_i**2) + sum z_k**2``. The corners of the model are rounded by
-    `corner` (:mod:`clustersim.network.corners`); otherwise the cost would have no gradient if a
-    measurement were on a corner.
-    """
-
-    def __init__(
-        self, rows: Timed, seconds: Floats, weight: Floats, keys: tuple[Key, ...], corner: float
-    ) -> None:
-        self.rows = rows
-        self.observed = np.log(seconds)
-        self.weight = weight
-        self.keys = keys
-        self.corner = corner
-        designs = design_matrices(rows, keys)
-        self.designs = [designs[parameter.name] for parameter in PARAMETERS]
-        self.moving = [place for place, design in enumerate(self.designs) if design.nnz]
-        """Indices of the coefficients on which at least one row depends."""
-        self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
-
-    def unbounded(self, effects: Floats) -> Floats:
-        """Return the unbounded coefficients of rows, as an array of shape (parameters, rows)."""
-        pairs = zip(PARAMETERS, self.designs, strict=True)
-        return np.stack([parameter.centre + design @ effects for parameter, design in pairs])
-
-    def residuals(self, effects: Floats) -> Floats:
-        """Return log(predicted over measured seconds) over its scatter for each row."""
-        predicted = log_seconds(self.rows, self.unbounded(effects), self.corner)
-        return (predicted - self.observed) * self.weight
-
-    def cost(self, effects: Floats) -> float:
-        """Return half of the weighted sum of squares, including the priors."""
-        return float(np.sum(loss(self.residuals(effects))[0]) + effects @ effects) / 2.0
-
-    def gradient(self, effects: Floats) -> Floats:
-        """Return the derivative of the cost with respect to each effect."""
-        residuals = self.residuals(effects)
-        pull = loss(residuals)[1] * residuals * self.weight
-        result: Floats = self.stacked.T @ (self.slopes(effects) * pull).ravel() + effects
-        return result
-
-    def slopes(self, effects: Floats) -> Floats:
-        """Return the derivatives of the log seconds by the `moving` coefficients.
-
-        The result is an array of shape (moving, rows).
-        """
-        single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
-        ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
-        return (ahead - behind) / (2.0 * STEP)
-
-    def jacobian(self, effects: Floats) -> Floats:
-        """Return the derivatives of the residuals, as an array of shape (rows, effects)."""
-        slopes = self.slopes(effects) * self.weight
-        parts = zip(slopes, self.moving, strict=True)
-        data = sum(diags_array(slope) @ self.designs[place] for slope, place in parts)
-        result: Floats = csr_matrix(data).toarray()
-        return result
-
-    def gauss_newton(self, effects: Floats) -> Floats:
-        """Return the Gauss-Newton approximation of :meth:`hessian`, with the same shape.
-
-        It omits the second derivatives of the rows. It is cheaper to compute and always positive
-        definite.
-        """
-        slopes = self.jacobian(effects)
-        weights = loss(self.residuals(effects))[1]
-        result: Floats = slopes.T @ (weights[:, None] * slopes) + np.eye(effects.size)
-        return result
-
-    def hessian(self, effects: Floats) -> Floats:
-        """Return the second derivatives of the cost, as an array of shape (effects, effects).
-
-        The second derivatives of each row with respect to its few coefficients are finite
-        differences; the design matrices map them to the effects.
-        """
-        residuals = self.residuals(effects)
-        _, first, second = loss(residuals)
-        pull = first * residuals * self.weight
-        bend = (first + 2.0 * second * residuals**2) * self.weight**2
-        unbounded, count = self.unbounded(effects), len(self.moving)
-        single = [[(place, step)] for step in (BEND, -BEND) for place in self.moving]
-        here = self._moved(unbounded, [[]])[0]
-        ahead, behind = np.split(self._moved(unbounded, single), 2)
-        slopes = (ahead - behind) / (2.0 * BEND)
-        table = slopes[:, None] * slopes * bend
-        for one, place in enumerate(self.moving):
-            pairs = [[(place, BEND), (other, BEND)] for other in self.moving[one + 1 :]]
-            table[one, one] += pull * (ahead[one] - 2.0 * here + behind[one]) / BEND**2
-            if pairs:
-                both = self._moved(unbounded, pairs) - ahead[one] - ahead[one + 1 :] + here
-                table[one, one + 1 :] += pull * both / BEND**2
-                table[one + 1 :, one] = table[one, one + 1 :]
-        rows = len(self.rows)
-        block = np.arange(count * rows).reshape(count, rows)
-        row, column = (np.broadcast_to(b, table.shape).ravel() for b in (block[:, None], block))
-        among = coo_matrix((table.ravel(), (row, column)), shape=(count * rows, count * rows))
-        bent: Floats = (self.stacked.T @ (among.tocsr() @ self.stacked)).toarray()
-        result: Floats = (bent + bent.T) / 2.0 + np.eye(effects.size)
-        return result
-
-    def _moved(self, unbounded: Floats, moves: Sequence[Sequence[tuple[int, float]]]) -> Floats:
-        """Return the log seconds after some coefficients are moved.
-
-        The result is an array of shape (moves, rows).
-        """
-        moved = np.repeat(unbounded[:, None, :], len(moves), axis=1)
-        for variant, steps in enumerate(moves):
-            for place, step in steps:
-                moved[place, variant] += step
-        return log_seconds(self.rows, moved, self.corner)
-
-
-def loss(residuals: Floats) -> Floats:
-    """Return the soft L1 loss of squared residuals and its first two derivatives.
-
-    The result is an array of shape (3, R).
-    """
-    root = np.sqrt(1.0 + (residuals / OUTLIER) ** 2)
-    squares = 2.0 * OUTLIER**2 * (root - 1.0)
-    return np.stack([squares, 1.0 / root, -0.5 / (root**3 * OUTLIER**2)])
-
-
-def log_seconds(rows: Timed, unbounded: Floats, corner: float = 0.0) -> Floats:
-    """Return the logarithm of each row's seconds for coefficients on the unbounded scale.
-
-    `unbounded` has the shape (parameters, rows), or an additional axis of variants in between. The
-    corners of the model are rounded with the width `corner`.
-    """
-    values = [
-        parameter.natural(column) for parameter, column in zip(PARAMETERS, unbounded, strict=True)
-    ]
-    return rows.log_seconds(dataclasses.replace(Coefficients(*values), corner=corner))
-
-
-def keys_of(rows: Timed) -> tuple[Key, ...]:
-    """Return the keys of all effects that at least one row has, in a fixed order."""
-    keys = []
-    for parameter in PARAMETERS:
-        dependent = rows.labels_with(parameter.name)
-        for place, level in enumerate(LEVELS):
-            if parameter.spread.get(level, 0.0) > 0:
-                labels = sorted({labels[place] for labels in dependent})
-                keys += [
-                    (parameter.name, level, label)
-                    for label in labels
-                    if not is_unknown(level, label)
-                ]
-    return tuple(keys)
-
-
-def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
-    """Return, for each parameter, the prior spreads of its effects as a sparse matrix.
-
-    A matrix has the shape (rows, effects)."""
-    place_of = {key: place for place, key in enumerate(keys)}
-    matrices = {}
-    for parameter in PARAMETERS:
-        entries = [
-            (row, place_of[key], parameter.spread[level])
-            for row, labels in enumerate(rows.labels)
-            for level, label in zip(LEVELS, labels, strict=True)
-            if (key := (parameter.name, level, label)) in place_of
-        ]
-        row_index, column, value = zip(*entries, strict=True) if entries else ((), (), ())
-        matrices[parameter.name] = csr_matrix(
-            (np.array(value, dtype=np.float64), (row_index, column)), shape=(len(rows), len(keys))
-        )
-    return matrices
 
 
 def fit(
@@ -312,7 +133,7 @@ def fit(
     if start is not None:
         known = dict(zip(start.keys, start.mean, strict=True))
         effects = np.array([known.get(key, 0.0) for key in keys])
-    problem = _Problem(rows, seconds, 1.0 / scatter, keys, NARROW[-1][0])
+    problem = FitProblem(rows, seconds, 1.0 / scatter, keys, NARROW[-1][0])
     effects, evaluations = descend(problem, effects, NARROW if start else WIDE + NARROW)
     cost = problem.cost(effects)
     calibration = _posterior(problem, effects)
@@ -322,7 +143,7 @@ def fit(
 
 
 def descend(
-    problem: _Problem, effects: Floats, corners: Sequence[tuple[float, float]]
+    problem: FitProblem, effects: Floats, corners: Sequence[tuple[float, float]]
 ) -> tuple[Floats, int]:
     """Minimise the cost with successively narrower corners.
 
@@ -356,7 +177,7 @@ def descend(
     return effects, evaluations
 
 
-def _settled(problem: _Problem, effects: Floats) -> Floats:
+def _settled(problem: FitProblem, effects: Floats) -> Floats:
     """Return the effects after further Newton steps, which use only the gradient.
 
     Near the minimum, rounding hides differences in the cost.
@@ -375,7 +196,7 @@ def _settled(problem: _Problem, effects: Floats) -> Floats:
         effects, gradient = ahead, left
 
 
-def _posterior(problem: _Problem, effects: Floats) -> Calibration:
+def _posterior(problem: FitProblem, effects: Floats) -> Calibration:
     """Return the calibration at a solution, with the Gauss-Newton covariance of the effects.
 
     The covariance is widened if the residuals scatter more than stated.
@@ -420,7 +241,7 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibra
     """
     expected = log_seconds_in(calibration.mean_draw(), rows)
     weight = 1.0 / scatter
-    problem = _Problem(rows, np.exp(expected), weight, calibration.keys, NARROW[-1][0])
+    problem = FitProblem(rows, np.exp(expected), weight, calibration.keys, NARROW[-1][0])
     effects = calibration.draw(SLOPE_DRAWS).effects
     drawn_effects = (
         np.array([effects[key] for key in calibration.keys]) / calibration.spreads[:, None]

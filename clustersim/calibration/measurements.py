@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustersim.array_types import Bools, Floats
+from clustersim.calibration.measured_runs import SCATTER, Part, qualities, read_table, usable_runs
 from clustersim.calibration.microbenchmark_rows import (
     file_notes,
     is_microbenchmarks,
@@ -26,38 +27,26 @@ from clustersim.calibration.own_data import (
 )
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, shown
-from clustersim.estimation.column_names import with_known_columns
-from clustersim.estimation.columns import COLUMNS
+from clustersim.errors import InputError
 from clustersim.estimation.configuration_reader import read_configurations
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
-from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.notes import note
 from clustersim.performance import LEVELS
 from clustersim.performance.runs import Run, Runs, params_of
-from clustersim.performance.step_time import least_seconds
 
 __all__ = [
     "Measurements",
     "load_measurements",
-    "read_table",
 ]
 
 
 KERNELS = "kernels"
 """Name of the published kernels among the microbenchmarks."""
-SCATTER = {"A": 0.03, "B": 0.05, "C": 0.09}
-"""Uncertainty of a measurement (standard deviation of the logarithm) by quality: A as published, B
-partly inferred, C weak."""
 INCOMPLETE = 2.0
 """Factor on the uncertainty if a part of the configuration is assumed."""
-
-
-RESULTS = ("step_time_s", "tokens_per_s_per_device", "quality", "config_complete")
-"""Columns of a measured run in addition to those of its configuration."""
 
 
 @dataclass(frozen=True)
@@ -207,18 +196,6 @@ class Measurements:
         )
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of runs as text; empty cells become missing values.
-
-    Raises
-    ------
-    InputError
-        In the same cases as :func:`clustersim.estimation.table.read_csv_as_text`.
-    """
-    table = read_csv_as_text(path)
-    return table.where(table.apply(lambda column: column.str.strip()) != "")
-
-
 def load_measurements(
     paths: Sequence[str | Path] = (),
     *,
@@ -262,9 +239,9 @@ def load_measurements(
     catalogue = load_catalogue() if catalogue is None else catalogue
     tables = [(os.fspath(path), read_table(path)) for path in paths]
     files = [(source, table) for source, table in tables if is_microbenchmarks(table)]
-    parts = [_measured(own_table(), "training.csv", catalogue)] if own else []
+    parts = [usable_runs(own_table(), "training.csv", catalogue)] if own else []
     parts += [
-        _measured(table, source, catalogue)
+        usable_runs(table, source, catalogue)
         for source, table in tables
         if not is_microbenchmarks(table)
     ]
@@ -285,15 +262,11 @@ def load_measurements(
     return _with_microbenchmarks(measured, files, chosen, catalogue)
 
 
-Part = tuple[pd.DataFrame, list[str], list[str]]
-"""Usable rows of a table, reasons why other rows are not usable, and messages about columns."""
-
-
 def _together(parts: Sequence[Part], catalogue: Catalogue) -> Measurements:
     none = own_table().iloc[:0].astype({"step_time_s": float})
     table = pd.concat([part[0] for part in parts] or [none], ignore_index=True)
     rows = read_configurations(table, catalogue)
-    quality = _quality(table)
+    quality = qualities(table)
     whole = table["config_complete"].fillna("1").astype(str) != "0"
     scatter = np.array([SCATTER[letter] for letter in quality], dtype=np.float64)
     return Measurements(
@@ -376,83 +349,9 @@ def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | No
     runs = runs.assign(n_accelerators="1", zero="0", id=runs["model"])
     parts, left_out = [], []
     for source, part in runs.groupby("source", sort=False):
-        found = _measured(part.reset_index(drop=True), str(source), catalogue, required=False)
+        found = usable_runs(part.reset_index(drop=True), str(source), catalogue, required=False)
         left_out += found[1]
         parts += [found] if len(found[0]) else []
     if not parts:
         return None
     return replace(_together(parts, catalogue), left_out=left_out)
-
-
-def _measured(
-    table: pd.DataFrame, source: str, catalogue: Catalogue, *, required: bool = True
-) -> Part:
-    """Return the usable rows with their step times; if `required`, at least one must be usable."""
-    name = Path(source).stem
-    known = (*COLUMNS, *RESULTS)
-    table, renamed = with_known_columns(table)
-    unknown = [column for column in table.columns if column not in known]
-    notes = [f"{source}: {text}" for text in renamed]
-    notes += [
-        f"{source}: unknown column {column!r}; did you mean {meant}?"
-        for column, meant in misspelt_columns(unknown, list(table.columns), known).items()
-    ]
-    table = table.copy()
-    for column, default in (("family", name), ("quality", "A"), ("config_complete", "1")):
-        if column not in table:
-            table[column] = default
-    table["family"] = table["family"].fillna(name)
-    given = table["publisher"] if "publisher" in table else table["family"]
-    table["publisher"] = given.fillna(table["family"]).str.strip()
-    rows = read_configurations(table, catalogue)
-    reason = list(rows.reason)
-    seconds = _seconds(table, source, rows)
-    for place in np.flatnonzero(~(np.isfinite(seconds) & (seconds > 0))).tolist():
-        reason[place] = reason[place] or _no_seconds(table, place)
-    for place, letter in enumerate(_quality(table)):
-        if letter not in SCATTER:
-            reason[place] = reason[place] or f"quality: must be A, B or C, found {str(letter)!r}"
-    floor = least_seconds(rows.models, rows.chips, rows.plans, rows.global_batch)
-    for place, least in zip(rows.index.tolist(), np.atleast_1d(floor), strict=True):
-        if seconds[place] < least:
-            reason[place] = reason[place] or (
-                f"step_time_s: {seconds[place]:.4g} s is below the roofline, {least:.4g} s "
-                "(more than 100 % MFU)"
-            )
-    table["step_time_s"] = seconds
-    usable = np.array([not text for text in reason], dtype=bool)
-    lines = table["row"] if "row" in table else [str(place + 2) for place in range(len(table))]
-    left_out = [
-        f"{source}, row {line}: {text}" for line, text in zip(lines, reason, strict=True) if text
-    ]
-    if required and not usable.any():
-        raise InputError(source, left_out[:10] or "has no rows")
-    return table[usable], left_out, notes
-
-
-def _no_seconds(table: pd.DataFrame, place: int) -> str:
-    """Return the reason why a row has no step time."""
-    for name in ("step_time_s", "tokens_per_s_per_device"):
-        if name in table and pd.notna(table[name].iloc[place]):
-            found = shown(table[name].iloc[place])
-            return f"{name}: must be a number above 0, found {found}"
-    return "step_time_s: missing"
-
-
-def _quality(table: pd.DataFrame) -> NDArray[np.str_]:
-    return np.array([text.strip().upper() for text in table["quality"].fillna("A")], dtype=str)
-
-
-def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Floats:
-    """Return the step time of each row; if it is not given, compute it from the throughput."""
-    seconds = np.full(len(table), np.nan)
-    if "step_time_s" in table:
-        seconds = pd.to_numeric(table["step_time_s"], errors="coerce").to_numpy(dtype=np.float64)
-    elif "tokens_per_s_per_device" not in table:
-        raise InputError(source, "needs a column step_time_s or tokens_per_s_per_device")
-    if "tokens_per_s_per_device" in table:
-        rate = pd.to_numeric(table["tokens_per_s_per_device"], errors="coerce").to_numpy()
-        tokens = np.full(len(table), np.nan)
-        tokens[rows.index] = rows.global_batch * rows.models.seq_len / rows.plans.chips
-        seconds = np.where(np.isfinite(seconds), seconds, tokens / rate)
-    return seconds

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_policy_options, policy_options, whole_number
 from clustersim.console import wrapped_note, write_json
 from clustersim.text_table import table
+
+if TYPE_CHECKING:
+    from clustersim.simulation.check_policy import Finding
 
 __all__ = ["add_parser", "run"]
 
@@ -61,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     print(
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
     )
-    print(table([(f.trial, f.problem or "ok") for f in findings], ["trial", "finding"]))
+    print(table(_rows(findings), ["trials", "the first one", "finding"]))
     broken = any(finding.problem for finding in findings)
     if not broken:
         print(wrapped_note(f"{SPEED_NOTE}."))
@@ -78,3 +84,18 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 1 if broken else 0
+
+
+def _rows(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    """Return each finding once, with the number of its trials and the name of the first one.
+
+    A message that differs in numbers only, such as those of jobs, is shown as the first trial had
+    it.
+    """
+    trials: dict[str, list[Finding]] = {}
+    for each in findings:
+        trials.setdefault(re.sub(r"\d+", "0", each.problem), []).append(each)
+    return [
+        (f"{len(own)} of {len(findings)}", own[0].trial, own[0].problem or "ok")
+        for own in trials.values()
+    ]

@@ -224,7 +224,7 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
 
 def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
     """Name each usable run of the user's tables, the last runs of `measured`, by file and line."""
-    from clustersim.calibration.measurements import read_table
+    from clustersim.calibration.measured_runs import read_table
     from clustersim.calibration.microbenchmark_rows import is_microbenchmarks
 
     names = []

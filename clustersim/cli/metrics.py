@@ -1,11 +1,17 @@
-"""`clustersim metrics`: the available metrics, and the columns of all tables."""
+"""`clustersim metrics`: the available metrics, those of finished runs, the columns of tables."""
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from clustersim.cli.options import add_plugins, add_renamed
-from clustersim.console import write_document, write_json
+from clustersim.console import warn, write_document, write_json
+from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
 
@@ -15,27 +21,36 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "metrics",
         help="list the metrics that studies can measure, with unit and definition",
-        description="List the metrics that studies can measure, or the columns of all tables.",
+        description="List the metrics that studies can measure, or the columns of all tables; "
+        "measure them in the folders of finished runs, and compare these.",
         epilog="example: clustersim metrics p95_wait_s\n"
         "         clustersim metrics --plugins my_metrics.py\n"
         "         $ clustersim metrics fragmentation p99_jct_s --of out/las\n"
-        "         clustersim metrics --list-columns > columns.md",
+        "         $ clustersim metrics out/fcfs out/easy out/las\n"
+        "         clustersim metrics --list-columns > columns.md\n"
+        "         clustersim metrics --list-columns input > jobs.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="METRIC", help="list only these metrics (default: all)"
+        "names",
+        nargs="*",
+        metavar="METRIC|DIR",
+        help="list only these metrics (default: all), or measure them in the runs of these folders",
     )
     parser.add_argument(
         "--list-columns",
         action="store_true",
-        help="print the columns of all tables that clustersim writes, in Markdown",
+        help="print the columns of all tables that clustersim writes, in Markdown; with the name "
+        "input, those of a table of jobs that it reads",
     )
     add_renamed(parser, "--columns", "--list-columns")
     parser.add_argument(
         "--of",
         metavar="DIR",
-        help="measure the named metrics over the whole run in this folder (default: those on "
-        "request)",
+        nargs="+",
+        default=[],
+        help="measure the named metrics over the whole runs in these folders: by default those on "
+        "request; of several runs the main ones, and what each differs from the first run",
     )
     add_plugins(parser)
     parser.set_defaults(run=run)
@@ -43,23 +58,36 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.analysis.column_page import column_rows, columns_page
+    from clustersim.analysis.columns.column_page import column_rows, columns_page
     from clustersim.analysis.metric_list import chosen_metrics, metric_lines, metric_rows
+    from clustersim.analysis.metrics import find_metric
     from clustersim.analysis.registry import load_plugins, registered_text
-    from clustersim.errors import InputError
+    from clustersim.workload.input_columns import INPUT_COLUMNS, input_columns_page
 
     plugins = load_plugins(args.plugins)
     if args.list_columns:
+        if args.names == ["input"]:
+            write_json([asdict(column) for column in INPUT_COLUMNS])
+            if not args.json:
+                write_document(input_columns_page())
+            return 0
         if args.names:
-            raise InputError("metrics", f"--list-columns takes no name, found {args.names[0]!r}")
+            only = f"--list-columns takes no name but input, found {args.names[0]!r}"
+            raise InputError("metrics", only)
         if args.json:
             write_json(column_rows())
         else:
             write_document(columns_page())
         return 0
-    metrics = chosen_metrics(args.names)
-    if args.of is not None:
-        return _measure(args)
+    others = [name for name in args.names if find_metric(name) is None]
+    named = [name for name in others if "/" in name or Path(name).is_dir()]
+    names = [name for name in args.names if name not in named]
+    metrics = chosen_metrics(names)
+    folders = [*named, *args.of]
+    if len(folders) == 1:
+        return _measure(folders[0], names, args.plugins)
+    if folders:
+        return _compare(folders, names, args.plugins)
     print("\n".join(metric_lines(metrics)))
     if plugins:
         print("\n".join(["", *registered_text(plugins)]))
@@ -67,10 +95,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(args: argparse.Namespace) -> int:
+def _measure(folder: str, names: Sequence[str], plugins: Sequence[str]) -> int:
     """Measure metrics over a whole run, from its first to its last event."""
-    import math
-
     from clustersim.analysis.metric_list import by_heading
     from clustersim.analysis.on_request.whole_run import metrics_of_run
     from clustersim.plots.axis import axis_of
@@ -78,12 +104,95 @@ def _measure(args: argparse.Namespace) -> int:
     from clustersim.text_table import table
 
     known = [each for _, listed in by_heading() for each in listed]
-    asked = args.names or [each.name for each in known if each.on_request]
-    found = metrics_of_run(Result.load(args.of), asked, plugins=args.plugins)
-    rows = []
-    for name, value in found.items():
-        axis = axis_of(name)
-        rows.append([name, "unknown" if math.isnan(value) else axis.text(value), axis.label])
+    asked = names or [each.name for each in known if each.on_request]
+    found = metrics_of_run(Result.load(folder), asked, plugins=plugins)
+    rows = [[name, _text(name, value), axis_of(name).label] for name, value in found.items()]
     print(table(rows, ["metric", "value", "meaning"]))
     write_json(found)
     return 0
+
+
+def _text(name: str, value: float, *, signed: bool = False) -> str:
+    """Return the value of a metric with its unit; with its sign if it is a difference.
+
+    Examples
+    --------
+    >>> _text("utilisation", 0.5), _text("utilisation", -0.012, signed=True)
+    ('50 %', '−1.2 points')
+    """
+    from clustersim.plots.axis import axis_of
+
+    if math.isnan(value):
+        return "unknown"
+    text = axis_of(name).text(value)
+    if not signed:
+        return text
+    sign = "+" if value > 0 else ""
+    return sign + (f"{text.removesuffix(' %')} points" if text.endswith(" %") else text)
+
+
+def _compare(folders: Sequence[str], names: Sequence[str], plugins: Sequence[str]) -> int:
+    """Print the metrics of several runs side by side, and their differences from the first."""
+    from clustersim.analysis.on_request.compared_runs import compared_runs
+    from clustersim.json_values import rounded_rows
+    from clustersim.simulation.result import Result
+    from clustersim.text_table import table
+
+    labels = _run_names(folders)
+    runs = {label: Result.load(folder) for label, folder in zip(labels, folders, strict=True)}
+    found = compared_runs(runs, names, plugins=plugins)
+    rows = [
+        [name, *(_text(str(name), value) for value in own)]
+        for name, own in zip(found.values.index, found.values.to_numpy(), strict=True)
+    ]
+    print(table(rows, ["metric", *labels]))
+    if len(found.differences):
+        print(f"\nDifference from {labels[0]}, on the same {found.jobs:,} jobs (95 % interval)")
+        by_metric = found.differences.groupby("metric", sort=False)
+        others = [label for label in labels[1:] if label not in found.other_jobs]
+        print(
+            table(
+                [[name, *map(_difference_text, own.to_dict("records"))] for name, own in by_metric],
+                ["metric", *others],
+            )
+        )
+        print(
+            "Intervals: blocks of successive jobs are drawn again, the same in both runs. None for "
+            "metrics of the fleet,\nfor fewer than 400 jobs, and where successive blocks are not "
+            "independent."
+        )
+    for label in found.other_jobs:
+        warn(f"Note: {label} has other jobs than {labels[0]}: no paired difference")
+    write_json(
+        {
+            "runs": dict(zip(labels, folders, strict=True)),
+            "metrics": {str(name): own.to_dict() for name, own in found.values.items()},
+            "differences": rounded_rows(found.differences),
+            "jobs": found.jobs,
+            "other_jobs": list(found.other_jobs),
+        }
+    )
+    return 0
+
+
+def _difference_text(row: dict[Hashable, Any]) -> str:
+    name = str(row["metric"])
+    texts = [_text(name, row[key], signed=True) for key in ("difference", "low", "high")]
+    return texts[0] if math.isnan(row["low"]) else f"{texts[0]} ({texts[1]} to {texts[2]})"
+
+
+def _run_names(folders: Sequence[str]) -> list[str]:
+    """Return a name for each folder: its last part or, if two are the same, the whole path.
+
+    Examples
+    --------
+    >>> _run_names(["out/fcfs", "out/easy/"]), _run_names(["a/out", "b/out"])
+    (['fcfs', 'easy'], ['a/out', 'b/out'])
+    """
+    names = [Path(folder).resolve().name for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    if len(set(folders)) < len(folders):
+        twice = next(folder for folder in folders if folders.count(folder) > 1)
+        raise InputError("metrics", f"{twice} is named twice")
+    return list(folders)

@@ -25,6 +25,7 @@ __all__ = [
     "add_span_pools",
     "catalogue_arguments",
     "number",
+    "policy_option_arguments",
     "policy_options",
     "whole_number",
 ]
@@ -118,16 +119,31 @@ def add_changes(parser: argparse._ActionsContainer, what: str) -> None:
     )
 
 
-def add_policy_options(parser: argparse._ActionsContainer) -> None:
-    """Add ``--option`` and ``--placement-option``, which may be repeated."""
-    for name, what in (("--option", "policy"), ("--placement-option", "placement")):
+def add_policy_options(parser: argparse._ActionsContainer, of: str = "the policy") -> None:
+    """Add ``--option`` (of a policy) and ``--placement-option``, which may be repeated."""
+    for name, what in (("--option", of), ("--placement-option", "the placement")):
         parser.add_argument(
             name,
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help=f"option of the {what}, see `clustersim policies`; may be repeated",
+            help=f"option of {what}, see `clustersim policies`; may be repeated",
         )
+
+
+def policy_option_arguments(args: argparse.Namespace) -> list[str]:
+    """Return the arguments that give the options of :func:`add_policy_options` again.
+
+    Examples
+    --------
+    >>> import argparse
+    >>> parser = argparse.ArgumentParser()
+    >>> add_policy_options(parser)
+    >>> policy_option_arguments(parser.parse_args(["--option", "ageing=2"]))
+    ['--option', 'ageing=2']
+    """
+    given = ("--option", args.option), ("--placement-option", args.placement_option)
+    return [word for option, pairs in given for pair in pairs for word in (option, pair)]
 
 
 def add_span_pools(parser: argparse._ActionsContainer) -> None:

@@ -1,6 +1,6 @@
 """Progress of long-running work: a bar on a terminal, and nothing with ``--quiet``.
 
-Where stderr is a file or a pipe, commands of several steps or runs print a line now and then.
+Where stderr is a file or a pipe, commands that take long print a line now and then.
 """
 
 from __future__ import annotations
@@ -23,9 +23,34 @@ FIRST_S, EVERY_S = 20.0, 30.0
 
 @contextmanager
 def job_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show the jobs done, their rate and the time left on a terminal."""
-    with _bar(unit="job", unit_scale=True, desc="simulated") as bar:
-        yield None if bar is None else _counter(bar)
+    """Show the jobs done, their rate, the time left and the simulated time."""
+    with _bar(unit="job", unit_scale=True, desc="simulated") as bar, _lines(bar is None) as line:
+        yield None if bar is None and line is None else _JobCounter(bar, line)
+
+
+class _JobCounter:
+    """Shows on a bar, or else in lines, how far a simulation is."""
+
+    def __init__(self, bar: Any, line: Callable[[str], None] | None) -> None:
+        self._bar, self._line = bar, line
+        self._now_s = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show the jobs done."""
+        if self._bar is not None:
+            _counter(self._bar)(done, total)
+        elif self._line is not None:
+            counts = f"{format_count(done)} of {format_count(total)} jobs"
+            self._line(f"{counts} have ended; the simulated time is {self._time()}")
+
+    def at(self, now_s: float) -> None:
+        """Show the simulated time, seconds."""
+        self._now_s = now_s
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"simulated time {self._time()}")
+
+    def _time(self) -> str:
+        return format_duration(self._now_s)
 
 
 @contextmanager

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustersim.cli.log_options import add_log_options, log_arguments, read_log
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_no_report,
+    add_policy_options,
+    catalogue_arguments,
+    policy_option_arguments,
+    policy_options,
+    whole_number,
+)
 from clustersim.cli.progress import step_progress
 from clustersim.console import warn, wrapped_note, write_json
 from clustersim.interrupts import check, held, taken
@@ -72,6 +80,7 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
         "not choose nodes), consolidate (default with --cluster), another name that `clustersim "
         "policies` lists, or FILE.py:ClassName",
     )
+    add_policy_options(parser, "the policies that have it")
     parser.add_argument(
         "--since",
         metavar="TIME",
@@ -179,7 +188,7 @@ def _compared(
     """Return the comparison; the table of the policies is printed before mechanisms are tested."""
     from clustersim.calendar import Calendar
     from clustersim.scenario.dates import time_s
-    from clustersim.validation.result import validate
+    from clustersim.validation.validate import validate
 
     calendar = Calendar(log.origin)
 
@@ -200,6 +209,8 @@ def _compared(
             accelerators=args.accelerators,
             policies=None if args.policies is None else args.policies.split(","),
             placement=args.placement,
+            options=policy_options(args.option),
+            placement_options=policy_options(args.placement_option, "--placement-option"),
             since=moment("--since", args.since, 0.0),
             until=moment("--until", args.until, float("inf")),
             partition_column=args.partition_column,
@@ -250,6 +261,6 @@ def _command(args: argparse.Namespace) -> str:
         ("--recorded-wait", args.recorded_wait),
     ):
         words += [option, str(value)] if value is not None else []
-    words += log_arguments(args)
+    words += [*policy_option_arguments(args), *log_arguments(args)]
     words += [] if args.mechanisms else ["--no-mechanisms"]
     return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])

@@ -17,6 +17,7 @@ from clustersim.cli.options import (
     add_windows,
     catalogue_arguments,
     number,
+    policy_option_arguments,
     policy_options,
     whole_number,
 )
@@ -133,8 +134,9 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
         "--metric",
         default="",
         metavar="NAME",
-        help="the wait that the answer is about: p95_wait_s (default), mean_wait_s, or that of one "
-        "partition or range of job sizes, such as p95_wait_s.gpu or p95_wait_s.65-128",
+        help="what the answer is about: p95_wait_s (default), mean_wait_s, p95_jct_s or mean_jct_s "
+        "(completion time), or that of one partition or range of job sizes, such as p95_wait_s.gpu "
+        "or p95_wait_s.65-128; if jobs are stopped, a wait is counted over all attempts",
     )
     both.add_argument(
         "--assume",
@@ -255,11 +257,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
-    for option, values in (
-        ("--option", args.option),
-        ("--placement-option", args.placement_option),
-    ):
-        words += [word for value in values for word in (option, value)]
+    words += policy_option_arguments(args)
     words += ["--metric", args.metric] if args.metric else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []

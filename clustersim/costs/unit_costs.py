@@ -11,6 +11,7 @@ from clustersim.array_types import Bools
 from clustersim.catalogue import Catalogue
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
+from clustersim.simulation.attempt_parts import attempts_by_pool
 from clustersim.simulation.result import Result
 from clustersim.simulation.scopes import WHOLE, Scope
 
@@ -19,6 +20,8 @@ __all__ = ["unit_costs", "work_done"]
 
 def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
     """Return the kept work of each attempt, or of each job if there is no table of attempts.
+
+    An attempt on several pools has a row for each of them, with the work that was done there.
 
     Returns
     -------
@@ -35,7 +38,9 @@ def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
         models = ModelArrays.of([catalogue.model(str(name)) for name in names])
         tokens[modelled] = jobs["tokens"].to_numpy(dtype=np.float64)[modelled]
         flops[modelled] = tokens[modelled] * model_flops_per_token(models)[name_of]
-    parts = jobs if result.attempts is None else result.attempts
+    parts = jobs
+    if result.attempts is not None:
+        parts = attempts_by_pool(result.attempts, result.allocation_ranges)
     row = pd.Index(jobs["job_id"]).get_indexer(parts["job_id"])
     done = parts["done"].to_numpy()
     columns = {"job": done, "token": tokens[row] * done, "flop": flops[row] * done}

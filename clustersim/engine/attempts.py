@@ -18,6 +18,9 @@ from clustersim.scheduling.queue import Partition
 
 __all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
 
+_UNKNOWN = math.nan
+_NEVER = math.inf
+
 
 class StopCause(IntEnum):
     """Why an attempt was stopped before its job was done."""
@@ -112,7 +115,7 @@ class Attempt:
         self.holding = holding
         self._done_s = 0.0
         self._paces: tuple[tuple[float, float, float], ...] = ()
-        self._stands_since_s = math.inf
+        self._stands_since_s = _NEVER
         self.slowdown = 1.0
 
     @property
@@ -134,7 +137,7 @@ class Attempt:
     @property
     def stands_still(self) -> bool:
         """Whether the job saves its state to leave."""
-        return self._stands_since_s < math.inf
+        return self._stands_since_s < _NEVER
 
     def at_full_speed_s(self, now: float) -> float:
         """Return the seconds that the progress up to `now` would have taken at full speed."""
@@ -249,14 +252,15 @@ class AttemptLog:
 
     def begin(self, job: int, partition: int, now: float, holding: Holding | None = None) -> int:
         """Record that a job starts, and return the number of its attempt."""
+        number = len(self._start_s)
         if holding is not None:
             parts = tuple((part.partition.index, part.n) for part in holding.parts)
-            self._parts[len(self._start_s)] = parts
+            self._parts[number] = parts
         self._job.append(job)
         self._partition.append(partition)
-        self._end_s.append(np.nan)
+        self._end_s.append(_UNKNOWN)
         self._start_s.append(now)
-        return len(self._start_s) - 1
+        return number
 
     def end(self, attempt: int, now: float) -> None:
         """Record the end of an attempt.

@@ -32,6 +32,10 @@ completions, node events, submissions, the scheduling pass, and the check for th
 _STOP: Final = 9
 
 
+_new = Event.__new__
+"""Makes an event without the call of ``Event.__init__``, which costs as much as the rest."""
+
+
 class ImmediateProcess(Process):
     """A SimPy process that starts and ends without events of its own.
 
@@ -47,10 +51,10 @@ class ImmediateProcess(Process):
     """
 
     def __init__(self, clock: Clock, steps: Generator[Event, Any, Any]) -> None:
-        Event.__init__(self, clock)
+        self.env, self.callbacks = clock, []  # what Event.__init__ does
         self._generator = steps
-        self._target = next(steps)
-        self._target.callbacks.append(self._resume)
+        self._target = target = next(steps)
+        target.callbacks.append(self._resume)
 
 
 class Clock(simpy.Environment):
@@ -72,9 +76,8 @@ class Clock(simpy.Environment):
 
     def at(self, time: float, priority: int, value: Any = None) -> Event:
         """Return an event that happens at `time` (seconds), after events of lower `priority`."""
-        event = Event(self)
-        event._ok = True
-        event._value = value
+        event = _new(Event)
+        event.env, event.callbacks, event._ok, event._value = self, [], True, value
         heappush(self._queue, (time, priority, next(self._eid), event))  # type: ignore[misc]
         return event
 

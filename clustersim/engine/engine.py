@@ -135,9 +135,11 @@ class Simulation:
         self._watchers: list[Watcher] = []
         self._recovery = recovery
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
+        self._stopped = self._left.of_jobs
         self._gates = gates
         self._n_opening = 0
         self._wakes = Wakes(self.clock, self._call, self._moves)
+        self._asked = self._wakes.events
         self._n_calls = 0
         self._before_pass: list[Callable[[], None]] = []
         self._after_pass: list[Callable[[], None]] = []
@@ -146,12 +148,14 @@ class Simulation:
         self._run_s = run_s
         self._by_node = by_node
         self._check = check
+        self._observed = check is not None
         self._progress = progress
         self._pass_is_due = False
         self._touched: list[Policy] = []
         self._policy = policy
         protection = Protection.of(policy, heroes)
         self._departures = self._new_departures(protection)
+        self._notices = self._departures.notices
         if protection is not None and protection.min_run_s > 0:
             self.watch(self._departures)
         self._policy_of_group: dict[int, Policy] = {}
@@ -196,7 +200,7 @@ class Simulation:
     def _awaits(self) -> bool:
         """Return whether something happens at a known time that may start a job."""
         return (
-            bool(self._wakes)
+            bool(self._wakes.events)
             or self._n_opening > 0
             or (self._sizes is not None and self._sizes.n_due > 0)
             or any(each() for each in self._awaited)
@@ -236,6 +240,11 @@ class Simulation:
     def queues(self) -> list[Queue]:
         """The queues, each with the partitions that its jobs share."""
         return [policy.queue for policy in self._policy_of_group.values()]
+
+    @property
+    def n_ended(self) -> int:
+        """Number of jobs that have ended."""
+        return self._n_ended
 
     def run(self) -> RunRecord:
         """Run to the end or the horizon; if interrupted, return the record up to that time."""
@@ -282,13 +291,14 @@ class Simulation:
         """Submit every job at its time (a SimPy process)."""
         clock, touched = self.clock, self._touched
         submit_s, policy_of, choice_of = self._submit_s, self._policy_of_choice, self.jobs.choice_of
+        gates = self._gates
         job, n_jobs = 0, len(submit_s)
         while job < n_jobs:
             now = submit_s[job]
             yield clock.at(now, SUBMISSION)
             while job < n_jobs and submit_s[job] == now:
                 policy = policy_of[choice_of[job]]
-                if self._gates is None or self._may_enter(job, self._gates):
+                if gates is None or self._may_enter(job, gates):
                     policy.submit(job)
                 if policy not in touched:
                     touched.append(policy)
@@ -356,55 +366,48 @@ class Simulation:
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
-            done = (
-                "has already started"
-                if self.partition_of[job] >= 0
-                else "has not been submitted yet"
-            )
+            started = self.partition_of[job] >= 0
+            done = "has already started" if started else "has not been submitted yet"
             raise ClusterSimError(f"job {job} (counted from 0) cannot be started: it {done}")
         self.partition_of[job] = partition.index
-        recovery, left = self._recovery, self._left
+        if self._recovery is None and holding is None and job not in self._stopped:
+            work_s = self._run_s[partition.pool][job]
+            number = self._log.begin(job, partition.index, now)
+            attempt = Attempt(job, number, partition, now, work_s)
+        else:
+            attempt = self._new_attempt(job, partition, holding)
+        self.running[job] = attempt
+        if self._sizes is not None:
+            n = self.jobs.n_accelerators[job] if holding is None else holding.size
+            self._sizes.charge(job, n)
+        if nodes or holding is not None:
+            for part, own in [(partition, nodes)] if holding is None else holding.on:
+                if own:
+                    part.nodes_of[job] = own
+                    if self._by_node:
+                        self._allocated.note(attempt.number, own)
+        attempt.end = end = self.clock.at(attempt.end_s, COMPLETION)
+        self.clock.start(self._run_attempt(attempt, end))
+        if self._watchers:
+            for watcher in self._watchers:
+                for part, own in [(partition, nodes)] if holding is None else holding.on:
+                    watcher.started(job, part, own)
+
+    def _new_attempt(self, job: int, partition: Partition, holding: Holding | None) -> Attempt:
+        """Return an attempt that may have checkpoints, follow others, or be of unusual size."""
+        now, recovery, left = self.clock._now, self._recovery, self._left
         checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
         if holding is None:
             work_s = whole_s = self._run_s[partition.pool][job]
         else:
             work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
-        if again := job in left:
+        again = False if recovery is None else recovery.at_first
+        if job in self._stopped:
+            again = True
             work_s = left.work_s(job, partition.pool, whole_s)
             checkpoints = left.checkpoints(job, checkpoints)
-        elif recovery is not None:
-            again = recovery.at_first
         number = self._log.begin(job, partition.index, now, holding)
-        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
-        self.running[job] = attempt
-        if self._sizes is not None:
-            n = self.jobs.n_accelerators[job] if holding is None else holding.size
-            self._sizes.charge(job, n)
-        if holding is not None:
-            self._start_on(attempt, holding)
-            return
-        if nodes:
-            partition.nodes_of[job] = nodes
-            if self._by_node:
-                self._allocated.note(number, nodes)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
-        for watcher in self._watchers:
-            watcher.started(job, partition, nodes)
-
-    def _start_on(self, attempt: Attempt, holding: Holding) -> None:
-        """Begin an attempt on what its job holds."""
-        job = attempt.job
-        for partition, nodes in holding.on:
-            if nodes:
-                partition.nodes_of[job] = nodes
-                if self._by_node:
-                    self._allocated.note(attempt.number, nodes)
-        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
-        for watcher in self._watchers:
-            for partition, nodes in holding.on:
-                watcher.started(job, partition, nodes)
+        return Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
 
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
@@ -441,7 +444,7 @@ class Simulation:
         """
         for policy in self._policies_on[partition.index]:
             own = policy.queue.own_nodes
-            for job in [job for job in own if job in self._left]:
+            for job in [job for job in own if job in self._left.of_jobs]:
                 where, nodes = own[job]
                 if where is partition and any(each == node for each, _ in nodes):
                     del own[job]
@@ -541,6 +544,7 @@ class Simulation:
         """Call functions before and after every scheduling pass from now on."""
         self._before_pass += [] if before is None else [before]
         self._after_pass += [] if after is None else [after]
+        self._observed = True
 
     def waits(self, job: int) -> bool:
         """Return whether a job is in its queue."""
@@ -588,10 +592,12 @@ class Simulation:
         return attempt
 
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
-        """Run a job to the end of an attempt, unless it is stopped or rerated (a SimPy process)."""
+        """Run a job to the end of an attempt (a SimPy process).
+
+        If the job is stopped or rerated, the end is cancelled, and the process never goes on.
+        """
         yield end
-        if self.running.get(attempt.job) is attempt and attempt.end is end:
-            self._complete(attempt)
+        self._complete(attempt)
 
     def _complete(self, attempt: Attempt) -> None:
         """End a job whose attempt has reached its end."""
@@ -609,12 +615,13 @@ class Simulation:
         self._n_ended += 1
         if self._progress is not None and not self._n_ended % _REPORT_EVERY:
             self._progress(self._n_ended, len(self._submit_s))
-        self._may_be_over()
+        if not self.running:
+            self._may_be_over()
 
     def _leave(self, attempt: Attempt) -> Policy:
         """Release the accelerators of a job that ends or is stopped; return its policy."""
         job, partition = attempt.job, attempt.partition
-        if self._departures.notices:
+        if self._notices:
             self._departures.gone(job)
         if self._watchers:
             holding = attempt.holding
@@ -623,8 +630,9 @@ class Simulation:
                 for each in held:
                     watcher.left(job, each, each.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
-        policy.queue.now = self.clock._now
-        policy.queue.release(job, partition, attempt.began_s)
+        queue = policy.queue
+        queue.now = self.clock._now
+        queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
             self._touched.append(policy)
@@ -663,7 +671,7 @@ class Simulation:
     def _request_pass(self, *, later: bool = False) -> None:
         """Request one scheduling pass after all other events of this instant."""
         clock = self.clock
-        if not later and clock.peek() > clock._now:
+        if not later and (not clock._queue or clock._queue[0][0] > clock._now):
             self._pass()
         elif not self._pass_is_due:
             self._pass_is_due = True
@@ -676,14 +684,16 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
-        for call in self._before_pass:
-            call()
+        if self._observed:
+            for call in self._before_pass:
+                call()
         for policy in touched:
             policy.queue.now = now
-            if self._wakes:
+            if self._asked:
                 self._wakes.forget(policy)
             policy.schedule(now)
-        for call in self._after_pass:
-            call()
-        if self._check is not None:
-            self._check(self)
+        if self._observed:
+            for call in self._after_pass:
+                call()
+            if self._check is not None:
+                self._check(self)

@@ -29,6 +29,11 @@ class Wakes:
     moves : callable
         Returns a value that changes whenever a job starts, stops or ends, and whether a job runs or
         will still arrive.
+
+    Attributes
+    ----------
+    events : dict of Policy to Event
+        What calls each policy that asked to be called.
     """
 
     def __init__(
@@ -40,14 +45,10 @@ class Wakes:
         self._clock = clock
         self._call = call
         self._moves = moves
-        self._events: dict[Policy, Event] = {}
+        self.events: dict[Policy, Event] = {}
         self._idle = 0
         self._idle_since_s = 0.0
         self._moved: object = None
-
-    def __len__(self) -> int:
-        """Return the number of policies that asked to be called."""
-        return len(self._events)
 
     def ask(self, policy: Policy, time: float) -> None:
         """Call a policy at a time (seconds); only its last request since a pass holds."""
@@ -57,12 +58,12 @@ class Wakes:
             self._count(policy)
             self._call(policy)
 
-        event = self._events[policy] = self._clock.at(time, NODE_EVENT)
+        event = self.events[policy] = self._clock.at(time, NODE_EVENT)
         event.callbacks.append(wake)
 
     def forget(self, policy: Policy) -> None:
         """Forget the time at which a policy asked to be called."""
-        if (event := self._events.pop(policy, None)) is not None and event.callbacks is not None:
+        if (event := self.events.pop(policy, None)) is not None and event.callbacks is not None:
             self._clock.cancel(event)
 
     def _count(self, policy: Policy) -> None:

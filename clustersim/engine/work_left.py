@@ -44,6 +44,11 @@ class WorkLeft:
     estimate_s : sequence of sequence of float
         Estimated run time by pool and job, seconds; reduced for jobs that were stopped.
     recovery : Recovery, optional
+
+    Attributes
+    ----------
+    of_jobs : dict of int to object
+        What is left of each job that was stopped before.
     """
 
     def __init__(
@@ -55,17 +60,13 @@ class WorkLeft:
         self._run_s = run_s
         self._estimate_s = estimate_s
         self._recovery = recovery
-        self._left: dict[int, _Left] = {}
+        self.of_jobs: dict[int, _Left] = {}
         self._in_memory: dict[int, list[_InMemory]] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
 
-    def __contains__(self, job: int) -> bool:
-        """Whether a job was stopped before."""
-        return job in self._left
-
     def of(self, job: int) -> float:
         """Return the share of a job's work that was left at its last stop; 1 without one."""
-        left = self._left.get(job)
+        left = self.of_jobs.get(job)
         return 1.0 if left is None else left.share
 
     def share(self, kept_s: float, attempt: Attempt) -> float:
@@ -81,13 +82,13 @@ class WorkLeft:
         whole_s : float
             Time that the whole job would take, seconds.
         """
-        left = self._left[job]
+        left = self.of_jobs[job]
         same = left.pool == pool and left.whole_s == whole_s
         return left.work_s if same else whole_s * left.share
 
     def checkpoints(self, job: int, usual: Checkpoints) -> Checkpoints:
         """Return the checkpoints of a stopped job, with the time that its next start takes."""
-        restart_s = self._left[job].restart_s
+        restart_s = self.of_jobs[job].restart_s
         return usual if restart_s is None else replace(usual, restart_s=restart_s)
 
     def stopped(
@@ -110,7 +111,7 @@ class WorkLeft:
         work_s = max(0.0, attempt.work_s - kept_s)
         suspended = cause is StopCause.SUSPENDED
         restart_s = 0.0 if suspended and cost_s is None else cost_s
-        self._left[job] = _Left(share, pool, attempt.whole_s, work_s, restart_s, suspended)
+        self.of_jobs[job] = _Left(share, pool, attempt.whole_s, work_s, restart_s, suspended)
         self._estimate_again(job)
 
     def keep_in_memory(self, attempt: Attempt, progress: Progress, saved_s: float) -> None:
@@ -144,7 +145,7 @@ class WorkLeft:
             Called with the number of each attempt whose work is lost, and what is left of it.
         """
         attempts = self._in_memory.pop(job, [])
-        before = self._left[job]
+        before = self.of_jobs[job]
         share, work_s, restart_s = before.share, before.work_s, before.restart_s
         if before.in_memory:
             restart_s = None
@@ -154,12 +155,12 @@ class WorkLeft:
             note(attempt.number, left, self.share(kept_s, attempt))
             share = min(1.0, share + self.share(unsaved_s, attempt))
             work_s += unsaved_s
-        self._left[job] = _Left(share, before.pool, before.whole_s, work_s, restart_s)
+        self.of_jobs[job] = _Left(share, before.pool, before.whole_s, work_s, restart_s)
         self._estimate_again(job)
 
     def _estimate_again(self, job: int) -> None:
         """Reduce the scheduler's estimates to the work that is left, plus the time of a restart."""
-        left = self._left[job]
+        left = self.of_jobs[job]
         whole = self._whole_estimate_s.setdefault(job, [column[job] for column in self._estimate_s])
         restart_s = left.restart_s
         if restart_s is None:

@@ -66,9 +66,8 @@ class Configurations:
     >>> import clustersim as cs
     >>> import pandas as pd
     >>> from clustersim.estimation import read_configurations
-    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
-    >>> row = {**job, "dp": 8, "global_batch": 512}
-    >>> table = pd.DataFrame([row])
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([{**job, "count": 8}])
     >>> rows = read_configurations(table, cs.load_catalogue())
     >>> rows.plans.dp.tolist(), rows.reason
     ([8.0], [''])

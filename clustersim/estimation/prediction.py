@@ -97,9 +97,8 @@ def predict(
     >>> import clustersim as cs
     >>> import pandas as pd
     >>> from clustersim.estimation import predict, read_configurations
-    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
-    >>> row = {**job, "dp": 8, "global_batch": 512}
-    >>> table = pd.DataFrame([row])
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([{**job, "count": 8}])
     >>> rows = read_configurations(table, cs.load_catalogue())
     >>> found = predict(rows, cs.performance.default_calibration())
     >>> bool(found.lo_s[0] < found.step.step_time_s[0] < found.hi_s[0])

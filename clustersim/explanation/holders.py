@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import partition_of_rows
 
@@ -37,11 +39,29 @@ class Holders:
         self._start_s, self._end_s = start[here], end[here]
         self._n = ranges["n_accelerators"].to_numpy(dtype=np.int64)[here]
         self._job = ranges["job_id"].to_numpy()[here]
+        self._row = pd.Index(state.jobs["job_id"]).get_indexer(self._job)
 
     def started(self, begin_s: float, end_s: float) -> list[Any]:
         """Return the jobs that started in a time, its two ends included."""
         chosen = (self._start_s >= begin_s) & (self._start_s <= end_s)
         return list(dict.fromkeys(self._job[chosen].tolist()))
+
+    def overtaking(self, row: int, begin_s: Floats, end_s: Floats) -> list[Any]:
+        """Return the jobs that were submitted after a job and started while it waited.
+
+        Parameters
+        ----------
+        row : int
+            The job.
+        begin_s, end_s : float64 arrays (waits,)
+            Its waits, in order of time, seconds.
+        """
+        later = np.flatnonzero(self._row > row)
+        at = np.searchsorted(begin_s, self._start_s[later], side="right") - 1
+        inside = (at >= 0) & (self._start_s[later] < np.r_[end_s, -np.inf][at])
+        found = later[inside]
+        order = np.argsort(self._start_s[found], kind="stable")
+        return list(dict.fromkeys(self._job[found[order]].tolist()))
 
     def most(self, begin_s: float, end_s: float) -> list[dict[str, Any]]:
         """Return the jobs that held most, with their mean number of accelerators in a time.

@@ -19,6 +19,7 @@ from clustersim.scheduling import JobColumns
 from clustersim.scheduling.policies.quota_jobs import QUEUE_COLUMNS
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.entry_limits import EntryLimits
+from clustersim.simulation.run_jobs import limits_of
 from clustersim.simulation.tables import STOPS
 from clustersim.units import counted, format_duration
 
@@ -157,13 +158,7 @@ def holds_of(state: RunState) -> Holds | None:
     attempts = state.ranges.iloc[state.first_rows[cancelled]]
     rows = pd.Index(jobs["job_id"]).get_indexer(pd.Index(attempts["job_id"]))
     ended_s[rows] = attempts["end_s"].to_numpy(dtype=np.float64)
-    after_s = np.zeros(len(jobs))
-    for waits, end_s in ((depend.after, ended_s), (depend.after_ok, done_s)):
-        for row, others in waits.items():
-            after_s[row] = max(after_s[row], float(end_s[list(others)].max()))
-    opens_s = np.zeros(len(jobs))
-    for row, time_s in depend.not_before_s.items():
-        opens_s[row] = time_s
+    after_s, opens_s = depend.until_s(ended_s, done_s)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     enters_s = np.maximum.reduce([submit_s, after_s, opens_s])
     admitted_by: dict[int, int] = {}
@@ -178,7 +173,9 @@ def holds_of(state: RunState) -> Holds | None:
         enters_s[runnable[tasks]] = np.inf
         times = submit_s[runnable], ended_s[runnable], done_s[runnable]
         charges = _charges(state, runnable, limits)
-        for job, time_s in _admissions(gates, limits, *times, charges, why):
+        for job, time_s in _admissions(
+            gates, limits, *times, charges, why, sizes=state.elastic is not None
+        ):
             enters_s[runnable[job]] = time_s
         started_s = jobs["start_s"].to_numpy(dtype=np.float64, na_value=np.inf)
         enters_s = np.minimum(enters_s, np.maximum(started_s, submit_s))
@@ -210,30 +207,40 @@ def _entry_limits(state: RunState) -> tuple[EntryLimits | None, JobColumns]:
         list(state.choices),
         state.choice_of[rows].tolist(),
         {str(name): state.jobs[name].to_numpy()[rows] for name in state.jobs.columns},
+        elastic=None if state.elastic is None else state.elastic.of_jobs(rows),
     )
     quotas = state.quotas
     if quotas is None or state.rules is None:
         return None, columns
-    found = EntryLimits.of(quotas, columns, state.partitions, divides=state.rules.divides_quotas)
+    found = limits_of(quotas, columns, state.partitions, state.rules)
     return (found if found.ways or found.budgets else None), replace(columns, choices=found.choices)
 
 
 def _charges(
     state: RunState, runnable: npt.NDArray[np.intp], limits: Limits
 ) -> list[tuple[float, int, int, float]]:
-    """Return when jobs with budgets start and stop: time, what, job, accelerators."""
-    if not limits.budgets:
+    """Return when jobs start and stop that are charged for it: time, what, job, amount.
+
+    Jobs with budgets are, and those with limits if jobs can have several sizes. The amount is the
+    number of accelerators of a start, 1 for a stop after which the job waits again, else 0. A job
+    that saves its state to grow is charged for its new size only from its next start on.
+    """
+    charged = {*limits.budgets, *(() if state.elastic is None else limits.ways)}
+    if not charged:
         return []
     ranges = state.ranges.iloc[state.first_rows]
     n = np.bincount(state.attempt_of, state.ranges["n_accelerators"].to_numpy(dtype=np.float64))
     rows = pd.Index(state.jobs["job_id"]).get_indexer(pd.Index(ranges["job_id"]))
+    start_s, end_s = (ranges[name].to_numpy(dtype=np.float64) for name in ("start_s", "end_s"))
+    same_job = np.r_[rows[1:] == rows[:-1], False][: len(rows)]
+    waits_again = same_job & (np.r_[start_s[1:], np.inf][: len(rows)] > end_s)
     job_of = np.full(len(state.jobs), -1, dtype=np.int64)
     job_of[runnable] = np.arange(len(runnable))
     found = []
     for at, job in enumerate(job_of[rows].tolist()):
-        if job in limits.budgets:
-            found.append((float(ranges["start_s"].iloc[at]), _START, job, float(n[at])))
-            found.append((float(ranges["end_s"].iloc[at]), _STOP, job, float(n[at])))
+        if job in charged:
+            found.append((float(start_s[at]), _START, job, float(n[at])))
+            found.append((float(end_s[at]), _STOP, job, float(waits_again[at])))
     periods = {budget.period_s for own in limits.budgets.values() for budget in own}
     for period_s in sorted(periods - {np.inf}):
         times = (number * period_s for number in range(1, int(state.end_s // period_s) + 1))
@@ -249,10 +256,13 @@ def _admissions(
     done_s: Floats,
     charges: Iterable[tuple[float, int, int, float]],
     why: dict[int, str],
+    *,
+    sizes: bool,
 ) -> Iterator[tuple[int, float]]:
     """Yield the jobs that limits hold, with the time at which they enter their queues.
 
-    `charges` are those of budgets. What holds jobs other than an array is written to `why`.
+    `charges` are those of :func:`_charges`. What holds jobs other than an array is written to
+    `why`.
     """
     waits = {**limits.after, **limits.after_ok}
     held = {*limits.of_job, *limits.ways, *limits.budgets, *waits, *limits.not_before_s}
@@ -268,9 +278,14 @@ def _admissions(
     for time_s, what, job, amount in sorted(events):
         entered: list[int] = []
         if what == _START:
-            gates.start(job, time_s, int(amount), limits.time_s[job])
+            if job in limits.budgets:
+                gates.start(job, time_s, int(amount), limits.time_s[job])
+            if sizes and gates.resize(job, int(amount)):
+                entered = gates.freed(job, time_s)
         elif what == _STOP:
             gates.stop(job, time_s)
+            if sizes and amount and gates.wait_again(job):
+                entered = gates.freed(job, time_s)
         elif what == _RENEW:
             for budget in [each for each in gates.renewals() if each.period_s == amount]:
                 entered += gates.renewed(budget, time_s)

@@ -24,7 +24,7 @@ from clustersim.explanation.suspended import own_nodes_free
 from clustersim.explanation.thresholds import thresholds
 from clustersim.explanation.windows import closures_of
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.units import counted, format_duration, format_percent
+from clustersim.units import counted, format_duration, format_percent, listed
 
 __all__ = ["JobWait", "explain_job"]
 
@@ -44,6 +44,7 @@ _INTERVALS = (
     "detail",
 )
 _MOST_STARTED = 5
+_MOST_NAMED = 3
 _WITHOUT = ("cause", "seconds", "share", "start_s", "saved_s")
 
 
@@ -84,6 +85,9 @@ class JobWait(Brief):
     reason : str
         Why it can never run; otherwise empty.
     notes : tuple of str
+    overtaken_by : tuple
+        The jobs that were submitted after it and started on its partitions while it waited, in
+        order of their start.
 
     Examples
     --------
@@ -110,6 +114,7 @@ class JobWait(Brief):
     without: pd.DataFrame
     reason: str = ""
     notes: tuple[str, ...] = ()
+    overtaken_by: tuple[Any, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         waited = format_duration(self.waited_s) if self.waited_s > 0 else ""
@@ -133,8 +138,18 @@ class JobWait(Brief):
         end = "" if np.isfinite(self.start_s) else " and never started"
         return (
             f"{what} waited {format_duration(self.waited_s)}{end}, {share} of it because "
-            f"{CAUSE_TEXTS[str(main['cause'])]}."
+            f"{CAUSE_TEXTS[str(main['cause'])]}.{self._overtaken()}"
         )
+
+    def _overtaken(self) -> str:
+        """Return a sentence on the jobs that overtook it; empty without one."""
+        if not self.overtaken_by:
+            return ""
+        names = [str(job) for job in self.overtaken_by[:_MOST_NAMED]]
+        more = len(self.overtaken_by) - len(names)
+        names += [f"{more:,} more"] if more > 0 else []
+        jobs = counted(len(self.overtaken_by), "job")
+        return f" It was overtaken by {jobs} submitted later ({listed(names)})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,7 @@ def explain_job(state: RunState, row: int) -> JobWait:
         intervals=intervals,
         without=_without(intervals, first if in_first else []),
         notes=state.notes,
+        overtaken_by=tuple(own.holders.overtaking(row, spells.queued_s, spells.end_s)),
     )
 
 

@@ -13,41 +13,40 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.availability.serving import service_demands
-from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError
-from clustersim.scenario.platform import Platform, open_platform
-from clustersim.scenario.resolved import run_times_of, scheduling_of
-from clustersim.scenario.scenario import LoadedScenario, as_loaded
+from clustersim.explanation.run_settings import (
+    RunSettings,
+    counts_accelerators,
+    name_of_policy,
+    placement_of,
+    pools_of,
+    rules_of,
+    settings_of,
+)
+from clustersim.scenario.resolved import run_times_of
 from clustersim.scheduling import (
     POLICIES,
-    Consolidate,
     Partition,
-    Placement,
     Policy,
-    Pooled,
-    Spread,
-    find_placement,
-    find_policy,
     options_of,
 )
+from clustersim.scheduling.elastic import Elastic
 from clustersim.scheduling.quotas import Quotas, read_quotas
+from clustersim.simulation.attempt_parts import attempt_of_ranges
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
-from clustersim.simulation.node_ranges import attempt_of_ranges
+from clustersim.simulation.entry_limits import least_sizes
 from clustersim.simulation.result import Result
+from clustersim.simulation.run_jobs import job_columns
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import Speeds
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of, with_nodes
-from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
+from clustersim.simulation.windows import PLANNED_WINDOWS, planned_of
+from clustersim.topology import Cluster
 
 __all__ = ["RunState", "open_state"]
-
-
-_CHOOSE_SIZES = ("sia", "pollux")
-"""Policies that start jobs at any size of their range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +86,8 @@ class RunState:
         The policy with its options; None if it is not known.
     quotas : Quotas or None
         Quotas and limits.
+    elastic : Elastic or None
+        The sizes at which jobs can run; None if all run only at the one that they ask for.
     needs : int64 array (jobs,)
         Accelerators with which each job can start: its smallest size, if the policy chooses sizes.
     spans : bool
@@ -115,6 +116,7 @@ class RunState:
     options: Mapping[str, Any]
     rules: type[Policy] | None
     quotas: Quotas | None
+    elastic: Elastic | None
     needs: Ints
     spans: bool
     counts: bool
@@ -133,16 +135,6 @@ class RunState:
     def where(self, choice: int) -> str:
         """Return the names of the partitions of a set, in the order of the cluster."""
         return ", ".join(self.partitions[index].name for index in sorted(self.choices[choice]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """What a run was given, as far as its provenance or the user says it."""
-
-    cluster: Cluster
-    scheduling: Scheduling
-    catalogue: Catalogue | None
-    scenario: tuple[LoadedScenario, Platform] | None = None
 
 
 def open_state(
@@ -168,25 +160,25 @@ def open_state(
     InputError
         If the cluster is not known, or a file that the run used cannot be read any more.
     """
-    settings = _settings(result, cluster, catalogue)
+    settings = settings_of(result, cluster, catalogue)
     if scheduling is not None:
         settings = replace(settings, scheduling=scheduling)
     scheduling = settings.scheduling
     notes: list[str] = []
-    placement = _placement(scheduling, notes)
-    policy, rules = _name_of(scheduling.policy), _rules(scheduling, notes)
+    placement = placement_of(scheduling, notes)
+    policy, rules = name_of_policy(scheduling.policy), rules_of(scheduling, notes)
     options = {} if rules is None else options_of(rules)
     partitions = build_partitions(settings.cluster, placement)
     names = {pool.name for pool in settings.cluster.pools}
-    unknown = sorted(_pools_of(result) - names)
+    unknown = sorted(pools_of(result) - names)
     if unknown:
         raise InputError(
             "--cluster", f"has no pool {unknown[0]!r}, on which jobs of the result ran"
         )
     run_times, lends = _run_times(result, settings)
-    eligible = _eligible(result, settings, partitions, run_times, lends)
+    eligible = _eligible(result, settings, partitions, run_times, lends, rules)
     choices = eligible.choices
-    others = _others(result, settings, partitions, run_times, lends, eligible)
+    others = _others(result, settings, partitions, run_times, lends, rules, eligible)
     preferred = np.array([partitions[choice[0]].pool for choice in choices] or [0])
     rows, attempt_of = np.arange(len(result.jobs)), _attempt_of(result)
     estimates = run_times.run_s if scheduling.exact_estimates else run_times.estimate_s
@@ -210,108 +202,12 @@ def open_state(
         options=options,
         rules=rules,
         quotas=_quotas(rules, policy, notes),
-        needs=_needs(result, run_times, policy, rules, notes),
+        elastic=run_times.elastic,
+        needs=_needs(result, run_times, partitions, eligible, policy, rules, notes),
         spans=scheduling.span_pools is not None,
-        counts=_counts(placement, result, notes),
+        counts=counts_accelerators(placement, result, notes),
         notes=tuple(notes),
     )
-
-
-def _settings(
-    result: Result, cluster: Cluster | str | Path | None, catalogue: Sequence[str | Path]
-) -> _Settings:
-    facts = result.provenance
-    scenario, replayed = facts.get("scenario"), facts.get("replay")
-    if isinstance(cluster, str | Path):
-        cluster = compile_cluster(load_cluster(cluster, load_catalogue(*catalogue)))
-    if isinstance(scenario, Mapping):
-        if cluster is not None:
-            raise InputError("--cluster", "is not allowed: the result says on which cluster it ran")
-        loaded = as_loaded({**scenario})
-        platform = open_platform(loaded)
-        scheduling = scheduling_of(loaded)
-        return _Settings(platform.cluster, scheduling, platform.catalogue, (loaded, platform))
-    if not isinstance(replayed, Mapping):
-        return _Settings(
-            _cluster_in_python(result) if cluster is None else cluster,
-            Scheduling(policy="", placement=_likely_placement(result)),
-            load_catalogue(*catalogue) if {"model", "accelerators"} & {*result.jobs} else None,
-        )
-    if cluster is None:
-        cluster = _cluster_of_replay(replayed)
-    has_nodes = bool(replayed.get("cluster"))
-    if result.windows is not None and not has_nodes:  # as `replay` does for windows
-        cluster, has_nodes = with_nodes(cluster), True
-    default = "consolidate" if has_nodes else "pooled"
-    scheduling = Scheduling(
-        policy=str(replayed.get("policy", "")),
-        placement=str(replayed.get("placement") or default),
-        options=dict(text.partition("=")[::2] for text in replayed.get("option") or ()),
-        placement_options=dict(
-            text.partition("=")[::2] for text in replayed.get("placement_option") or ()
-        ),
-        exact_estimates=bool(replayed.get("exact_estimates")),
-        span_pools=replayed.get("span_pools") or None,
-    )
-    return _Settings(cluster, scheduling, None)
-
-
-def _cluster_of_replay(replayed: Mapping[str, Any]) -> Cluster:
-    if replayed.get("accelerators"):
-        return single_pool(int(replayed["accelerators"]))
-    if not replayed.get("cluster"):
-        raise InputError("explain", "the result does not say on which cluster it ran: --cluster")
-    catalogue = load_catalogue(*(replayed.get("catalogue") or ()))
-    return compile_cluster(load_cluster(str(replayed["cluster"]), catalogue))
-
-
-def _cluster_in_python(result: Result) -> Cluster:
-    """Return the single pool of a result without provenance.
-
-    Raises
-    ------
-    InputError
-        If it is another cluster.
-    """
-    use = result.utilisation
-    if _pools_of(result) == {"pool"} and not _tracks_nodes(result):
-        return single_pool(int(use["installed"].max()))
-    raise InputError(
-        "explain", "the result does not say on which cluster it ran; give it with cluster=..."
-    )
-
-
-def _pools_of(result: Result) -> set[str]:
-    return {str(name) for name in result.utilisation["pool"].unique()}
-
-
-def _tracks_nodes(result: Result) -> bool:
-    return bool((result.allocation_ranges["nodes"] != "").any())
-
-
-def _likely_placement(result: Result) -> str:
-    return "consolidate" if _tracks_nodes(result) else "pooled"
-
-
-def _name_of(policy: str | type[Policy]) -> str:
-    """Return the name of a policy; that of its class if it is given as a class of the user."""
-    if isinstance(policy, str):
-        return policy
-    return next((name for name, each in POLICIES.items() if each is policy), policy.__name__)
-
-
-def _rules(scheduling: Scheduling, notes: list[str]) -> type[Policy] | None:
-    """Return the policy of a run with its options; None if it is not known or not available."""
-    if not scheduling.policy:
-        return None
-    try:
-        return find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
-    except InputError as error:
-        notes.append(
-            f"the policy of the run is not available with its options ({error}): who was ahead, "
-            "and waits for quota, are not known"
-        )
-        return None
 
 
 def _quotas(rules: type[Policy] | None, policy: str, notes: list[str]) -> Quotas | None:
@@ -324,36 +220,7 @@ def _quotas(rules: type[Policy] | None, policy: str, notes: list[str]) -> Quotas
     return quotas
 
 
-def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:
-    """Return the placement of a run, with a note if its rules cannot be applied to the tables."""
-    name = scheduling.placement
-    found: type[Placement] = Pooled
-    try:
-        found = find_placement(name, options=scheduling.placement_options, folder=scheduling.folder)
-    except InputError as error:
-        notes.append(f"the placement of the run is not available ({error})")
-    if found not in (Pooled, Consolidate, Spread):
-        notes.append(
-            f"the tables do not show whether a gang fitted on nodes under placement {name}: waits "
-            "in which enough accelerators were free count as order"
-        )
-    return found
-
-
-def _counts(placement: type[Placement], result: Result, notes: list[str]) -> bool:
-    """Return whether a gang fits as soon as enough accelerators of a partition are free."""
-    if placement is not Consolidate:
-        return True
-    if len(result.allocation_ranges) and not _tracks_nodes(result):
-        notes.append(
-            "the result does not have the nodes of the jobs: whether a gang fitted on nodes is not "
-            "known, and waits in which enough accelerators were free count as order"
-        )
-        return True
-    return False
-
-
-def _run_times(result: Result, settings: _Settings) -> tuple[Runtimes, list[int]]:
+def _run_times(result: Result, settings: RunSettings) -> tuple[Runtimes, list[int]]:
     """Return the run times of the jobs, and the pools whose services lend accelerators."""
     if settings.scenario is None:
         return find_runtimes(result.jobs, Speeds(settings.cluster, settings.catalogue)), []
@@ -367,10 +234,11 @@ def _run_times(result: Result, settings: _Settings) -> tuple[Runtimes, list[int]
 
 def _eligible(
     result: Result,
-    settings: _Settings,
+    settings: RunSettings,
     partitions: list[Partition],
     run_times: Runtimes,
     lends: list[int],
+    rules: type[Policy] | None,
     *,
     wait_for_best: bool | None = None,
 ) -> Eligibility:
@@ -385,6 +253,7 @@ def _eligible(
         wait_for_best=scheduling.wait_for_best if wait_for_best is None else wait_for_best,
         spans=scheduling.span_pools is not None,
         lends=lends,
+        smaller_sizes=None if rules is None else rules.smaller_sizes,
     )
 
 
@@ -403,17 +272,23 @@ def _planned(result: Result, cluster: Cluster, notes: list[str]) -> tuple[Planne
 def _needs(
     result: Result,
     run_times: Runtimes,
+    partitions: list[Partition],
+    eligible: Eligibility,
     policy: str,
     rules: type[Policy] | None,
     notes: list[str],
 ) -> Ints:
     """Return with how many accelerators each job can start."""
     sizes = result.jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    elastic = run_times.elastic
-    if elastic is None:
+    if run_times.elastic is None:
         return sizes
-    if policy in _CHOOSE_SIZES or bool(getattr(rules, "partial", False)):
-        return np.asarray(elastic.smallest, dtype=np.int64)
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    columns = job_columns(result.jobs, rows, run_times, eligible)
+    least = None if rules is None else least_sizes(rules, columns, partitions)
+    if least is not None:
+        sizes = sizes.copy()
+        sizes[rows] = least
+        return sizes
     if rules is None or policy not in POLICIES:
         notes.append(
             "whether the policy starts jobs at other sizes is not known: room is tested for the "
@@ -424,10 +299,11 @@ def _needs(
 
 def _others(
     result: Result,
-    settings: _Settings,
+    settings: RunSettings,
     partitions: list[Partition],
     run_times: Runtimes,
     lends: list[int],
+    rules: type[Policy] | None,
     eligible: Eligibility,
 ) -> list[tuple[int, ...]]:
     """Return for each set the partitions that its jobs may not use, but others like them."""
@@ -437,7 +313,7 @@ def _others(
         own = {chips[index] for index in choice}
         found.append({index for index, chip in enumerate(chips) if chip in own} - {*choice})
     if settings.scheduling.wait_for_best:
-        free = _eligible(result, settings, partitions, run_times, lends, wait_for_best=False)
+        free = _eligible(result, settings, partitions, run_times, lends, rules, wait_for_best=False)
         pairs = np.unique(np.stack([eligible.choice_of, free.choice_of]), axis=1).T
         for own_set, all_of in pairs[pairs[:, 0] >= 0].tolist():
             found[own_set] |= {*free.choices[all_of]} - {*eligible.choices[own_set]}

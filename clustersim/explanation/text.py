@@ -178,6 +178,7 @@ def job_data(found: JobWait) -> dict[str, Any]:
         **{name: getattr(found, name) for name in (*names, *queue)},
         "intervals": plain_rows(found.intervals),
         "without": plain_rows(found.without),
+        "overtaken_by": list(found.overtaken_by),
         "notes": plain_notes(found.notes),
     }
 

@@ -171,11 +171,12 @@ def forecast(
         check_partitions(option, by_partition, snapshot.jobs)
     check_asked(snapshot, jobs, users)
     past = past_of(given, history, time_zone)
-    chosen = policy or given.policy or "easy"
-    own_options = options or (None if policy else given.options) or {}
-    own_placement = given.placement if accelerators is None else None
-    placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
-    scheduling = Scheduling(chosen, placed, options=own_options, span_pools=span_pools)
+    scheduling = Scheduling(
+        policy or given.policy or "easy",
+        placement or _placement_of(given, counted_only=accelerators is not None, on=cluster),
+        options=options or (None if policy else given.options) or {},
+        span_pools=span_pools,
+    )
     rules = policy_of(scheduling)
     quotas, of_quotas = quotas_that_hold(rules)
     case = Case(
@@ -183,7 +184,7 @@ def forecast(
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
         policy=rules,
-        placement=find_placement(placed),
+        placement=find_placement(scheduling.placement),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
         limits=_limits(snapshot, user_limit, past),
@@ -195,9 +196,9 @@ def forecast(
     case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
-    name = _name(chosen)
-    notes = [note] if note else []
-    notes += [f"placement {_name(placed)}"] if placed != "pooled" else []
+    name, placed = _name(scheduling.policy), _name(scheduling.placement)
+    notes = [f"policy {name}", *([note] if note else [])]
+    notes += [f"placement {placed}"] if placed != "pooled" else []
     notes += [*of_quotas, *given.notes, *(past.notes if past is not None else ())]
     return Forecast(
         jobs=forecast_table(snapshot, found, given),
@@ -205,7 +206,7 @@ def forecast(
         partitions=given.state.by_partition(),
         start_s=found.start_s,
         policy=name,
-        assumptions=(f"policy {name}", *notes, *_assumptions(case, found)),
+        assumptions=(*notes, *_assumptions(case, found)),
         calendar=given.calendar,
         now_s=given.now_s,
         without_room=tuple(overflow_note(found, snapshot)),
@@ -229,6 +230,14 @@ def _with_later(case: Case, past: Past | None, given: Given, replications: int, 
     if past is None or not arrive:
         return case
     return replace(case, arrivals=_arrivals(case, past, given, few))
+
+
+def _placement_of(
+    given: Given, *, counted_only: bool, on: Cluster | str | Path | None
+) -> str | type[Placement]:
+    """Return the placement if none is asked for: that of a saved run, unless only numbers count."""
+    own = None if counted_only else given.placement
+    return own or ("pooled" if on is None else "consolidate")
 
 
 def _name(chosen: str | type[object]) -> str:

@@ -87,10 +87,10 @@ def partitions_of_flavor(
     Examples
     --------
     >>> from clustersim.engine.partitions import build_partitions
-    >>> from clustersim.scheduling import find_placement
+    >>> from clustersim.scheduling import Pooled
     >>> from clustersim.topology import single_pool
     >>> cluster = single_pool(8)
-    >>> parts = build_partitions(cluster, find_placement("pooled"))
+    >>> parts = build_partitions(cluster, Pooled)
     >>> partitions_of_flavor("spot", (0,), parts, cluster, None)
     (0,)
     """

@@ -178,26 +178,16 @@ def search_plans(
     coefficients = draw.for_chips([accelerator], stack, precision)
     options = parse_memory(memory)
     rules = draw.memory_rules([accelerator], stack, options)
-    host = np.float64(host_optimizer({**draw.memory, **options}))
-    if switches.get("host_optimizer", host) != host:
-        raise InputError(
-            "search_plans",
-            f"switches: host_optimizer must be {host:g} as in the memory option offload, found "
-            f"{switches['host_optimizer']:g}",
-        )
+    host = _place_of_optimizer({**draw.memory, **options}, switches)
     fastest = _Fastest(keep)
-    looked_at = fitting = 0
-    least = np.inf
     for block in _blocks(models, chips, chips_of_job, batch, space, switches):
         plans = dataclasses.replace(block, host_optimizer=np.full(block.micro_batch.shape, host))
         used = memory_of(models, chips, plans, batch, rules)
-        fits = np.flatnonzero(used <= chips.hbm_bytes)
-        looked_at += used.size
-        fitting += fits.size
-        least = float(np.min(used, initial=least))
+        fits = fastest.look_at(used, chips.hbm_bytes)
         if fits.size:
             kept = _take(plans, fits)
             fastest.offer(kept, step_seconds(models, chips, kept, batch, coefficients))
+    least, fitting = fastest.least_memory_bytes, fastest.fitting
     reason = "" if fitting else reason_of(model, accelerator, int(chips_of_job[0]), least)
     step = evaluate(
         models,
@@ -210,7 +200,7 @@ def search_plans(
     remarks = judge(models, chips, fastest.plans, batch).notes if len(fastest.seconds) else []
     narrow = precision_note(accelerator, precision)
     notes = tuple(((narrow,) if narrow else ()) + tuple(lines) for lines in remarks)
-    return PlanSearch(fastest.plans, step, looked_at, fitting, least, reason, notes)
+    return PlanSearch(fastest.plans, step, fastest.looked_at, fitting, least, reason, notes)
 
 
 def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -> None:
@@ -230,6 +220,18 @@ def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -
         )
     if problems:
         raise InputError("search_plans", problems)
+
+
+def _place_of_optimizer(memory: Mapping[str, str], switches: Mapping[str, float]) -> np.float64:
+    """Return 1 if the optimizer is on the host, else 0; raise an error if the switches disagree."""
+    host = np.float64(host_optimizer(memory))
+    if switches.get("host_optimizer", host) != host:
+        raise InputError(
+            "search_plans",
+            f"switches: host_optimizer must be {host:g} as in the memory option offload, found "
+            f"{switches['host_optimizer']:g}",
+        )
+    return host
 
 
 def _blocks(
@@ -258,12 +260,22 @@ def _take(plans: Plans, index: NDArray[np.intp]) -> Plans:
 
 
 class _Fastest:
-    """The fastest plans so far, with distinct step times, in ascending order."""
+    """The fastest plans so far, with distinct step times, in ascending order, and counts of all."""
 
     def __init__(self, keep: int) -> None:
         self.keep = keep
+        self.looked_at = self.fitting = 0
+        self.least_memory_bytes = np.inf
         self.seconds = np.zeros(0)
         self.plans = Plans.of(**{column.name: np.zeros(0) for column in dataclasses.fields(Plans)})
+
+    def look_at(self, used_bytes: Floats, memory_bytes: Floats) -> NDArray[np.intp]:
+        """Count plans, and return the indices of those that fit in the memory of a chip."""
+        fits = np.flatnonzero(used_bytes <= memory_bytes)
+        self.looked_at += used_bytes.size
+        self.fitting += fits.size
+        self.least_memory_bytes = float(np.min(used_bytes, initial=self.least_memory_bytes))
+        return fits
 
     def offer(self, plans: Plans, seconds: Floats) -> None:
         """Add those of the given plans that are among the fastest so far."""

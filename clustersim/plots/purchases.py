@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
-from clustersim.analysis.plan_columns import amount_text
+from clustersim.analysis.columns.plan_columns import amount_text
 from clustersim.array_types import Bools
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis

@@ -53,6 +53,8 @@ _LEAST_JOBS = 3
 _QUANTILES_APART = 0.2
 """Distance between the quantiles of a size, as a share of that between sizes; equal quantiles do
 not hide each other."""
+_WIDE_PLACES = 4
+"""Number of sizes below which the places of sizes are wide."""
 _PLACES = (-1.0, 0.0, 1.0, 1.0)
 """Places of these numbers beside each other; the longest wait stands for the 95th percentile."""
 
@@ -100,12 +102,8 @@ def plot_queue(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_queue(result)
     >>> ax.get_ylabel()
     'waiting jobs'
@@ -149,12 +147,8 @@ def plot_utilisation(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_utilisation(result)
     >>> ax.get_title(loc="left")
     'Utilisation by pool'
@@ -247,12 +241,8 @@ def plot_size_waits(
     Examples
     --------
     >>> import clustersim as cs
-    >>> result = cs.run(
-    ...     {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
-    ...     }
-    ... )
+    >>> jobs = {"generate": "philly-2017", "jobs": 200, "load": 0.9}
+    >>> result = cs.run({"cluster": "mixed-small", "workload": jobs})
     >>> ax = cs.plots.plot_size_waits(result)
     >>> ax.get_xlabel()
     'accelerators of the job'
@@ -276,14 +266,17 @@ def plot_size_waits(
             at = np.arange(len(rows)) + 0.3 * (k - (len(kinds) - 1) / 2)
             ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
             values = rows[names].to_numpy(dtype=np.float64)
-            apart = _QUANTILES_APART / len(kinds) * np.array(_PLACES)
+            # Few sizes have wide places, in which the marks of a size stay close together.
+            narrow = min(1.0, len(rows) / _WIDE_PLACES) * _QUANTILES_APART / len(kinds)
+            enough = (rows["jobs"] >= ENOUGH_JOBS).to_numpy(dtype=bool)
+            apart = narrow * np.outer(enough, _PLACES)  # median and longest wait: one above another
             lines = [
-                np.column_stack((x + apart, y))[~np.isnan(y)]
-                for x, y in zip(at, values, strict=True)
+                np.column_stack((x + dx, y))[~np.isnan(y)]
+                for x, dx, y in zip(at, apart, values, strict=True)
             ]
             look: dict[str, Any] = {"color": ink, "lw": 1.6, "alpha": 0.4, "zorder": 1}
             ax.add_collection(LineCollection(lines, label=kind, **look), autolim=False)
-            for beside, y, (_, marker) in zip(apart, values.T, _QUANTILES, strict=True):
+            for beside, y, (_, marker) in zip(apart.T, values.T, _QUANTILES, strict=True):
                 look = {"marker": marker, "ls": "none", "clip_on": False, "zorder": 3}
                 ax.plot(at + beside, y, color=ink, **look)
         ax.set_xlim(-0.5, len(rows) - 0.5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,10 +13,11 @@ from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.series import value_texts
-from clustersim.plots.study_axes import study_axes, system_name
+from clustersim.plots.study_axes import place_in_words, study_axes, system_name
 from clustersim.studies.plot_kinds import Panel
 from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
+from clustersim.units import listed
 
 __all__ = [
     "Lines",
@@ -169,8 +170,10 @@ def with_lines(
     if is_constant(x := beside[0]):
         varying = [name for name in varying if table.groupby(name)[x].nunique().max() > 1]
     axes = study_axes(result)
+    table, varying, axes, joined = _with_paired(result, table, varying, beside, axes)
+    by = joined.get(by, by) if by is not None else None
     if by is None and lined:
-        by = _line_parameter(result, table, varying)
+        by = _line_parameter(result, table, varying, joined)
     lines = 0 if by is None else table[by].nunique()
     by = None if lines == 1 else by
     rest = [name for name in varying if name != by]
@@ -186,10 +189,63 @@ def with_lines(
     return Lines(table.assign(panels=names), by, "panels", {**axes, "panels": Axis(label)})
 
 
-def _line_parameter(result: StudyResult, table: pd.DataFrame, varying: Sequence[str]) -> str | None:
+def _with_paired(
+    result: StudyResult,
+    table: pd.DataFrame,
+    varying: list[str],
+    beside: Sequence[str],
+    axes: dict[str, Axis],
+) -> tuple[pd.DataFrame, list[str], dict[str, Axis], dict[str, str]]:
+    """Join parameters that advance together, which would otherwise be lines in separate panels.
+
+    Returns
+    -------
+    table : DataFrame
+        With a column for each group of such parameters, whose values name those of all of them.
+    varying : list of str
+        With this column in place of the parameters.  Parameters that follow from those `beside` are
+        left out.
+    axes : dict of str to Axis
+    joined : dict of str to str
+        The column that stands for a parameter.
+    """
+    axes, joined = dict(axes), dict[str, str]()
+
+    def labels(paths: Sequence[str]) -> str:
+        return listed([axes.get(path, axis_of(path)).label for path in paths])
+
+    for number, group in enumerate(result.study.spec.paired):
+        on_axes = [path for path in beside if path in group and path in table]
+        own = [path for path in group if path in varying]
+        if on_axes:
+            follows = [path for path in own if table.groupby(on_axes)[path].nunique().max() == 1]
+            varying = [path for path in varying if path not in follows]
+            first = axes.get(on_axes[0], axis_of(on_axes[0]))
+            if follows:
+                axes[on_axes[0]] = replace(first, label=f"{first.label} (with {labels(follows)})")
+        elif len(own) > 1:
+            column = f"paired[{number}]"
+            rows = table[own].to_dict("records")
+            table = table.assign(**{column: [place_in_words(result, row, axes) for row in rows]})
+            axes[column] = Axis(labels(own))
+            joined |= dict.fromkeys(own, column)
+            place = varying.index(own[0])
+            varying = [
+                *varying[:place],
+                column,
+                *(path for path in varying[place:] if path not in own),
+            ]
+    return table, varying, axes, joined
+
+
+def _line_parameter(
+    result: StudyResult, table: pd.DataFrame, varying: Sequence[str], joined: Mapping[str, str]
+) -> str | None:
     compare = result.study.spec.compare
-    if compare is not None and compare.of in varying:
-        return compare.of
+    if compare is not None:
+        of = joined.get(compare.of, compare.of)
+        if of in varying:
+            return of
     names = [name for name in varying if not is_numeric(table, name)]
     return next(iter([*names, *varying]), None)
 

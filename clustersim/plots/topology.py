@@ -26,7 +26,8 @@ from clustersim.plots.topology_detail import (
     top_xs,
 )
 from clustersim.topology import ClusterSpec, PoolSummary, summarise
-from clustersim.topology.fabric import Fabric, LinkLevel
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import LinkLevel
 from clustersim.units import (
     format_bit_rate,
     format_count,

@@ -36,6 +36,14 @@ __all__ = ["draw_what_if", "plot_what_if"]
 
 _KINDS = {"partition": "", "size": "accelerators: "}
 """What precedes the name of a group, by its kind."""
+_WHAT = {
+    "mean_wait_s": "mean wait",
+    "p95_wait_s": "95th percentile of the wait",
+    "mean_total_wait_s": "mean wait over all attempts",
+    "p95_total_wait_s": "95th percentile of the wait over all attempts",
+    "mean_jct_s": "mean job completion time",
+    "p95_jct_s": "95th percentile of the job completion time",
+}
 _APART = 0.2
 """Distance between the marks of two systems in a row."""
 
@@ -64,7 +72,8 @@ def plot_what_if(
     systems : mapping of str to str
         Keys of the systems, in order, and their names.
     metric : str
-        ``p95_wait_s`` or ``mean_wait_s``.
+        ``p95_wait_s``, ``mean_wait_s``, or one of both of ``total_wait_s`` (over all attempts) or
+        ``jct_s`` (completion time).
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -78,7 +87,7 @@ def plot_what_if(
     """
     columns = [f"{key}_{metric}" for key in systems]
     rows = groups[groups[columns].notna().any(axis=1)]
-    what = "95th percentile of the wait" if metric == "p95_wait_s" else "mean wait"
+    what = _WHAT[metric]
     with wide_panel(ax) as ax:
         values = rows[columns].to_numpy(dtype=np.float64)
         ends = [_ends(rows, name) for name in columns]

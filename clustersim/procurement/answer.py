@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.plan_columns import amount_text, scale_text
+from clustersim.analysis.columns.plan_columns import amount_text, scale_text
 from clustersim.procurement.limits_text import LIMIT_NAMES, limits_text
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.columns.plan_columns import scale_text
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import scale_text
 from clustersim.procurement.fleet import chips_per_node
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.problem import Problem

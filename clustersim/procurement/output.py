@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clustersim.analysis.plan_columns import PLAN_TABLES
+from clustersim.analysis.columns.plan_columns import PLAN_TABLES
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.json_values import plain

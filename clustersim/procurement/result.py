@@ -57,21 +57,11 @@ class PurchasePlan(Brief):
     Examples
     --------
     >>> import clustersim as cs
+    >>> chips = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
+    >>> job = {"model": "llama3-8b", "accelerators": 8, "job_tokens": 1e9, "tokens": 1e13}
+    >>> demand = {"tuning": {**job, "must_meet": 1}}
     >>> plan = cs.plan_purchases(
-    ...     {
-    ...         "name": "one chip",
-    ...         "quarters": 1,
-    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
-    ...         "demand": {
-    ...             "tuning": {
-    ...                 "model": "llama3-8b",
-    ...                 "accelerators": 8,
-    ...                 "job_tokens": 1.0e9,
-    ...                 "tokens": 1.0e13,
-    ...                 "must_meet": 1,
-    ...             }
-    ...         },
-    ...     }
+    ...     {"name": "one chip", "quarters": 1, "chips": chips, "demand": demand}
     ... )
     >>> plan.meets
     True
@@ -232,22 +222,11 @@ def plan_purchases(
     Examples
     --------
     >>> from clustersim import plan_purchases
-    >>> plan = plan_purchases(
-    ...     {
-    ...         "name": "one chip",
-    ...         "quarters": 1,
-    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
-    ...         "demand": {
-    ...             "tuning": {
-    ...                 "model": "llama3-8b",
-    ...                 "accelerators": 8,
-    ...                 "job_tokens": 1.0e9,
-    ...                 "tokens": 1.0e13,
-    ...                 "must_meet": 1,
-    ...             }
-    ...         },
-    ...     }
-    ... )
+    >>> chips = {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}}
+    >>> job = {"model": "llama3-8b", "accelerators": 8, "job_tokens": 1e9, "tokens": 1e13}
+    >>> demand = {"tuning": {**job, "must_meet": 1}}
+    >>> question = {"name": "one chip", "quarters": 1, "chips": chips, "demand": demand}
+    >>> plan = plan_purchases(question)
     >>> int(plan.schedule.bought.sum())
     17
     >>> plan  # doctest: +ELLIPSIS
@@ -263,27 +242,10 @@ def plan_purchases(
         shortfall = find_shortfall(problem, effort)
         return PurchasePlan(question, problem, None, float("nan"), None, None, shortfall, None)
 
-    def plan_of(
-        schedule: Schedule, verified: Verified | None, regret: Regret | None
-    ) -> PurchasePlan:
-        program = build_program(schedule.problem)
-        relaxed = solve_relaxed(program)
-        return PurchasePlan(
-            question=question,
-            problem=schedule.problem,
-            schedule=schedule,
-            bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
-            shadow_prices=shadow_prices(program, relaxed),
-            regret=regret,
-            shortfall=None,
-            verified=verified,
-            reference=reference_table(question, schedule),
-        )
-
     def so_far(schedule: Schedule, verified: Verified | None) -> None:
         if state is not None:
             with interrupts.held():
-                state(plan_of(schedule, verified, None))
+                state(_plan_of(question, schedule, verified, None))
             interrupts.check()
 
     verified = regret = None
@@ -307,4 +269,23 @@ def plan_purchases(
         except KeyboardInterrupt:
             interrupts.taken()
         with interrupts.held():
-            return plan_of(schedule, verified, regret)
+            return _plan_of(question, schedule, verified, regret)
+
+
+def _plan_of(
+    question: PlanQuestion, schedule: Schedule, verified: Verified | None, regret: Regret | None
+) -> PurchasePlan:
+    """Return the plan of a schedule, with its bound and the prices of its limits."""
+    program = build_program(schedule.problem)
+    relaxed = solve_relaxed(program)
+    return PurchasePlan(
+        question=question,
+        problem=schedule.problem,
+        schedule=schedule,
+        bound=float(relaxed.fun) * program.money_unit + schedule.problem.fixed_cost,
+        shadow_prices=shadow_prices(program, relaxed),
+        regret=regret,
+        shortfall=None,
+        verified=verified,
+        reference=reference_table(question, schedule),
+    )

@@ -18,7 +18,7 @@ from clustersim.scenario.sections import Performance
 from clustersim.studies.search_spec import Objective
 from clustersim.topology import PoolName
 from clustersim.units import SECONDS_PER_YEAR, Duration, Money, Power, format_number
-from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
+from clustersim.workload.arrival_gaps import Batch, Hyperexponential, Poisson
 from clustersim.workload.distributions import NumberDistribution
 
 __all__ = [

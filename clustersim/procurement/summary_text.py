@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.columns.plan_columns import amount_text, scale_text
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import amount_text, scale_text
 from clustersim.array_types import Floats
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,

@@ -24,6 +24,8 @@ _LEAST = 0.1
 """Smallest duration in the unit of the largest one; otherwise, the smallest decides the unit."""
 _MOST_OF_A_UNIT = 200.0
 """Below this number, a duration is readable in the unit of a smaller one."""
+_FAR_TOO_MANY = 10_000.0
+"""From this number on, a duration of a sentence is not readable in the unit of a smaller one."""
 _TOO_MANY = 1000.0
 """From this number on, a duration in a given unit is not readable."""
 NOTHING = 1e-9
@@ -57,19 +59,24 @@ def in_one_unit(values: Sequence[float], of: str | Axis) -> tuple[list[str], str
 def durations_text(*seconds: float) -> list[str]:
     """Return the durations of a sentence as texts, all in the unit that suits the largest.
 
-    If the smallest is less than a tenth of this unit, its own unit is used.
+    If the smallest is less than 1 in this unit, its own unit is used, or if the largest is then
+    10,000 or more, each has its own.
 
     Examples
     --------
     >>> durations_text(5880.0, 56520.0), durations_text(86400.0)
     (['1.63 h', '15.7 h'], ['1 d'])
+    >>> durations_text(29549.0, 432000.0), durations_text(29.0, 172800.0)
+    (['8.21 h', '120 h'], ['29 s', '2 d'])
     """
     if len(set(seconds)) == 1:
         return [format_duration(seconds[0], whole=True)] * len(seconds)
     largest, smallest = max(seconds), min(each for each in seconds if each > 0)
     size, unit = scale_of("duration", [largest])
-    if smallest < _LEAST * size:
+    if smallest < size:
         size, unit = scale_of("duration", [smallest])
+    if largest >= _FAR_TOO_MANY * size:
+        return [format_duration(each, whole=True) for each in seconds]
     return [f"{format_number(each / size, 3)} {unit}" for each in seconds]
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.metrics import Metric, metric_of
-from clustersim.analysis.plan_columns import PLAN_TABLES, amount_text, scale_text
+from clustersim.analysis.columns.plan_columns import PLAN_TABLES, amount_text, scale_text
+from clustersim.analysis.metric import Metric
+from clustersim.analysis.metrics import metric_of
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE

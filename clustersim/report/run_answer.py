@@ -16,14 +16,15 @@ from clustersim.analysis.submitted import Submitted
 from clustersim.array_types import Bools, Floats
 from clustersim.report.amounts import durations_text, in_one_unit
 from clustersim.report.of_run.fleet import offered_load_text
+from clustersim.report.of_run.idle import idle_text
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
 from clustersim.simulation.metrics import accelerator_seconds, lost_work, mean_utilisation
 from clustersim.simulation.queue_length import idle_while_waiting
 from clustersim.simulation.result import Result
-from clustersim.simulation.unfinished import can_never_run, waits_for_ever
-from clustersim.units import capital, counted, format_duration, format_number, format_percent
+from clustersim.simulation.unfinished import can_never_run, cancelled, waits_for_ever
+from clustersim.units import capital, counted, format_duration, format_percent
 
 __all__ = ["UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
 
@@ -35,8 +36,6 @@ _LOWER = 0.01
 """Difference of the utilisations from which on it matters when the utilisation ends."""
 _ARRIVALS = 0.5
 """If jobs arrive during at least this share of the run, its utilisation is that of this time."""
-_IDLE = 0.1
-"""Share of accelerators that are idle while jobs wait from which on the card names it."""
 _NO_WAIT = "No job waits"
 _MANY_JOBS = 200
 """With fewer jobs, their number and the wait of one of them are stated, because a percentile lies
@@ -59,7 +58,7 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
     joined = f", and {busy}" if waiting == _NO_WAIT else f". {capital(busy)}"
-    sentence = f"{waiting}{joined}.{_waits_again(result)}"
+    sentence = f"{_cancelled(result)}{waiting}{joined}.{_waits_again(result)}"
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -96,6 +95,15 @@ def _waits_again(result: Result) -> str:
         f" These are waits until the first start: the policy preempts {counted(count, 'job')}, and "
         f"the mean wait over all attempts is {_wait(mean_s)}."
     )
+
+
+def _cancelled(result: Result) -> str:
+    """Return how many jobs the policy cancelled, so that they never finish; "" if none."""
+    jobs, gone = len(result.jobs), int(cancelled(result.jobs).sum())
+    if not gone:
+        return ""
+    never, them = ("finishes", "it") if gone == 1 else ("finish", "them")
+    return f"{gone:,} of {counted(jobs, 'job')} never {never}: the policy cancels {them}. "
 
 
 def _wait(seconds: float) -> str:
@@ -290,7 +298,7 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     if never:
         yield f"Jobs that are left out: {counted(never, 'job')} can never run."
     yield from _sizes(waits)
-    yield from _idle(result, tables, use)
+    yield from idle_text(result, tables.queue_length, use.begin_s, use.end_s)
     yield from _pools(result, use)
     yield from _ends(result, tables, use)
     if result.attempts is not None and len(result.attempts):
@@ -339,10 +347,10 @@ def _sizes(waits: pd.DataFrame) -> Iterator[str]:
     if len(sizes) > 1 and sizes["p95_wait_s"].nunique() > 1:
         most, least = _row(sizes, "p95_wait_s", np.argmax), _row(sizes, "p95_wait_s", np.argmin)
         share = format_percent(float(most["jobs"] / waits.iloc[0]["jobs"]))
-        (high, low), unit = in_one_unit([most["p95_wait_s"], least["p95_wait_s"]], "duration")
+        high, low = durations_text(float(most["p95_wait_s"]), float(least["p95_wait_s"]))
         yield (
-            f"Job size: the 95th percentile of the wait is {high} {unit} for "
-            f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} {unit} for "
+            f"Job size: the 95th percentile of the wait is {high} for "
+            f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} for "
             f"{jobs_in_words(str(least['size']))}."
         )
 
@@ -370,33 +378,6 @@ def _compared(recorded: pd.DataFrame) -> tuple[str, float, float]:
     few = int(row["jobs"]) < _MANY_JOBS
     label, name = ("longest wait", "most") if few else ("95th percentile of the wait", "p95")
     return label, float(row[f"recorded_{name}_wait_s"]), float(row[f"simulated_{name}_wait_s"])
-
-
-def _idle(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
-    """Yield how many accelerators were idle while jobs waited, and what the longest wait needs."""
-    idle = idle_while_waiting(
-        tables.queue_length, result.utilisation, begin_s=use.begin_s, end_s=use.end_s
-    )
-    if idle.idle < _IDLE or idle.waiting_s < _DRAIN * (use.end_s - use.begin_s):
-        return
-    jobs = Submitted.of(result)
-    size = int(jobs.n_accelerators[int(np.nanargmax(jobs.wait_s))])
-    needs = f"The job that waits longest needs {counted(size, 'accelerator')} at once"
-    if size > idle.accelerators:
-        why = (
-            f"{needs}, more than were idle on average ({idle.accelerators:,.0f}): a large job "
-            "waits until enough are free at the same time."
-        )
-    else:
-        why = (
-            f"{needs}, and on average {idle.accelerators:,.0f} were idle: it waits for its turn, "
-            "or for a pool, virtual cluster or nodes that suit it."
-        )
-    yield (
-        f"Idle accelerators: for {_wait(idle.waiting_s)} at least one job waited "
-        f"({format_number(idle.jobs, 2)} on average), while {format_percent(idle.idle, 0)} of the "
-        f"accelerators were idle. {why}"
-    )
 
 
 def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.analysis.columns import SUMMARY
+from clustersim.analysis.columns.run_columns import SUMMARY
+from clustersim.analysis.policy.shares import scheduler_options
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
@@ -106,7 +107,7 @@ def run_page(
         sections.reverse()
     if parts := why_jobs_waited(result):
         sections.append(Section("Why jobs waited", parts))
-    if parts := who_got_what(tables.shares, folder):
+    if parts := who_got_what(tables.shares, folder, quotas="quotas" in scheduler_options(result)):
         sections.append(Section("Who got what", parts))
     if parts := preemptions(result):
         sections.append(Section("Preemptions", parts))

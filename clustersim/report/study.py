@@ -17,6 +17,7 @@ from clustersim.console import warn
 from clustersim.errors import check_kind
 from clustersim.notes import note
 from clustersim.outputs import PAGE_FILE, replacing, write_errors, write_table
+from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings_table
 from clustersim.report.last_page import explained, printed_page
@@ -207,7 +208,20 @@ def conduct(
     for figure in figures:
         print(f"figure: {outcome.folder / f'{figure.name}.{formats[0]}'}")
     print(f"tables: {out}")
+    _print_quick(result)
     return outcome
+
+
+def _print_quick(result: StudyResult) -> None:
+    """Print the table of a quick version again, last, with what it is not good for."""
+    mark = quick_mark(result)
+    if not mark:
+        return
+    rows = points_text(result)[:-1]
+    size = mark.removeprefix("quick: ") if ":" in mark else "few short runs"
+    print(f"\nQuick version ({size}): to try the script, not for conclusions")
+    for line in rows:
+        print(line)
 
 
 def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Dates in place of times in a scenario: ``at: 2026-04-01`` or ``at: Q2``.
 
 A date is converted to seconds since time 0 when a scenario is read, by the calendar of its `start`
-and `time_zone`.
+and `time_zone` or, without `start`, by the clock of its log.
 """
 
 from __future__ import annotations
@@ -190,19 +190,26 @@ def dated_end(value: float | str, calendar: Calendar) -> float | str:
     return f"at {seconds_of_date(value, calendar)!r} s"
 
 
-def with_dates(tree: dict[str, Any], source: str | Path) -> dict[str, Any]:
+def with_dates(
+    tree: dict[str, Any], source: str | Path, clock: Callable[[], datetime | None]
+) -> dict[str, Any]:
     """Replace the dates in the data of a scenario by durations since time 0, in place.
+
+    `clock` returns the date and time at second 0 of the log, if it is known; it is only called if
+    there are dates and no `start`.
 
     Raises
     ------
     InputError
-        If a date has no calendar, does not exist or is before time 0; the message lists all.
+        If a date has no calendar, does not exist or is before time 0; the message lists all.  If
+        the log cannot be read.
     """
     places = [*_places(tree)]
     if not places:
         return tree
+    known = None if tree.get("start") is not None else clock()
     try:
-        calendar = calendar_of(tree)
+        calendar = calendar_of(tree, known)
     except (InputError, ValueError):  # validation reports `start` and `time_zone`
         return tree
     problems = []
@@ -216,13 +223,16 @@ def with_dates(tree: dict[str, Any], source: str | Path) -> dict[str, Any]:
     return tree
 
 
-def calendar_of(tree: Mapping[str, Any]) -> Calendar:
-    """Return the calendar of the `start` and `time_zone` in the data of a scenario."""
+def calendar_of(tree: Mapping[str, Any], clock: datetime | None = None) -> Calendar:
+    """Return the calendar of the `start` and `time_zone` in the data of a scenario.
+
+    `clock` is the date and time at second 0 of its log, if it is known.
+    """
     start, zone = tree.get("start"), tree.get("time_zone")
-    if start is None:
+    if start is None and clock is None:
         return Calendar()
     name = None if zone is None else zone_name(parse_zone(zone))
-    return run_calendar(parse_start(start), name).calendar
+    return run_calendar(None if start is None else parse_start(start), name, clock).calendar
 
 
 def _places(tree: dict[str, Any]) -> Iterator[tuple[str, str, Callable[[str], None]]]:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -21,12 +21,10 @@ from clustersim.costs.run_costs import RunCosts, open_costs
 from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import maintenance_events
 from clustersim.errors import InputError, named_in
-from clustersim.scenario.file_names import beside
-from clustersim.scenario.platform import Platform, check_classes, open_platform
+from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
-from clustersim.scenario.sections import ScenarioWorkload
-from clustersim.seeds import Streams
+from clustersim.scenario.scenario_jobs import jobs_of_log, jobs_of_model, read_log, streams_of
 from clustersim.simulation.load import OfferedWork, offered_work
 from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
@@ -36,10 +34,7 @@ from clustersim.simulation.software import dated_ports, with_software
 from clustersim.simulation.windows import NOTHING_PLANNED, Planned
 from clustersim.topology import Cluster
 from clustersim.units import format_number
-from clustersim.workload import JobLog, generate_jobs, read_jobs
-from clustersim.workload.chains import chained
-from clustersim.workload.log_resample import resampled
-from clustersim.workload.log_scale import LogScale, scaled
+from clustersim.workload import JobLog
 
 __all__ = [
     "ResolvedScenario",
@@ -138,7 +133,7 @@ class ResolvedScenario(Brief):
             self.scenario.failures,
             self.scenario.supply,
             self.cluster,
-            _streams(self.scenario),
+            streams_of(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
             planned=maintenance_events(planned.windows),
@@ -189,16 +184,16 @@ def resolve(
     scenario = loaded.scenario
     platform = platform or open_platform(loaded)
     arrival_per_s = _arrival_rate(loaded, platform, offered)
-    log = _read_log(loaded) if log is None else log
+    log = read_log(loaded) if log is None else log
     if log is not None:
         log = dataclasses.replace(log, jobs=with_queues(log.jobs, platform.cluster))
     clock = None if log is None else log.origin
     dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
     if log is not None:
-        jobs, notes = _jobs_of_log(loaded, log, dated)
+        jobs, notes = jobs_of_log(loaded, log, dated)
         log = dataclasses.replace(log, notes=(*log.notes, *notes))
     else:
-        jobs = _generate(loaded, platform, arrival_per_s, dated)
+        jobs = jobs_of_model(loaded, platform, arrival_per_s, dated)
     cluster, catalogue, calendar = platform.cluster, platform.catalogue, dated.calendar
     with fields_named(loaded):
         services = service_demands(scenario.serving, cluster, scenario.horizon, calendar)
@@ -270,7 +265,7 @@ def run_times_of(
         The calendar of the run.
     """
     scenario, catalogue = loaded.scenario, platform.catalogue
-    ports = dated_ports(scenario.software, jobs, catalogue, _streams(scenario), calendar)
+    ports = dated_ports(scenario.software, jobs, catalogue, streams_of(scenario), calendar)
     run_times = find_runtimes(jobs, platform.speeds)
     if ports:
         run_times = with_software(run_times, jobs, platform.cluster, catalogue, ports)
@@ -336,93 +331,7 @@ def _arrival_rate(
     return spec.load * (offered or offered_work_of(loaded, platform)).rate_per_s
 
 
-def _read_log(loaded: LoadedScenario) -> JobLog | None:
-    """Return the log of jobs that a scenario names; None if it does not name a log."""
-    spec = loaded.scenario.workload
-    if spec.trace is None:
-        return None
-    with named_in(loaded.source, "workload.trace"):
-        path = beside(loaded.folder, spec.trace)
-        log = read_jobs(path, format=spec.format, sort=spec.sort)
-    known = log.jobs["job_class"].dropna().unique() if "job_class" in log.jobs else ()
-    check_classes(loaded, [str(name) for name in known])
-    return log
-
-
-def _generate(
-    loaded: LoadedScenario, platform: Platform, arrival_per_s: float | None, dated: RunCalendar
-) -> pd.DataFrame:
-    """Generate the jobs of a scenario's workload model at the given arrival rate."""
-    scenario, workload = loaded.scenario, platform.workload
-    assert workload is not None, "a scenario without a log has a workload model"
-    assert arrival_per_s is not None, "a workload model has a rate"
-    jobs = generate_jobs(
-        workload,
-        _streams(scenario),
-        n_jobs=scenario.workload.jobs,
-        horizon_s=scenario.workload.duration,
-        rate_scale=_rate_scale(scenario.workload, platform, arrival_per_s),
-        calendar=dated.calendar,
-    )
-    if jobs.empty:
-        raise InputError(
-            loaded.source, "workload: no job arrives within the duration; increase the duration"
-        )
-    return jobs
-
-
-def _rate_scale(spec: ScenarioWorkload, platform: Platform, arrival_per_s: float) -> float:
-    """Return the arrival rate divided by the workload model's own rate."""
-    if spec.load is None and spec.jobs_per_day is None:
-        return 1.0
-    assert platform.workload is not None, "a load needs a workload model"
-    return arrival_per_s * float(platform.workload.arrivals.mean_interarrival)
-
-
-def _jobs_of_log(
-    loaded: LoadedScenario, log: JobLog, dated: RunCalendar
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the jobs of a log for a replication and at a load, and what was changed.
-
-    Copies of jobs are made before weeks are drawn again: a week that is drawn twice would otherwise
-    meet its own copy, in which all jobs are submitted at the same instants.  Compression changes
-    the length of weeks and therefore comes last.
-    """
-    spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
-    linked = []
-    if spec.chains:
-        table, note = chained(log.jobs)
-        log, linked = replace(log, jobs=table), [note]
-    jobs = whole = log.whole
-    notes: list[str] = []
-    copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
-    with problems_in(loaded.source):
-        if copies:
-            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
-        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=whole)
-        if not copies:
-            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
-    if len(whole) < len(log.jobs):  # the jobs that were there when the log begins are so always
-        early = log.jobs.iloc[: len(log.jobs) - len(whole)]
-        jobs = pd.concat([early, jobs], ignore_index=True)
-    return jobs, [*linked, *([drawn] if drawn else []), *notes]
-
-
-@contextmanager
-def problems_in(source: str) -> Iterator[None]:
-    """Name the scenario's file in the errors about one of its fields."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{source}: {error.source}", error.problems) from error.__cause__
-
-
 def _spares(scenario: Scenario) -> Mapping[str, int]:
     """Return the number of hot spare nodes by pool."""
     failures = scenario.failures
     return {} if failures is None or failures.spares is None else failures.spares.nodes
-
-
-def _streams(scenario: Scenario) -> Streams:
-    """Return the random streams for a scenario's seed and replication."""
-    return Streams(scenario.seed, replication=scenario.replication)

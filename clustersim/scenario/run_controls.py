@@ -78,11 +78,14 @@ class RunControls:
         scenario = self.resolved.scenario
         if scenario.failures is None or not end_s > begin_s:
             return UNKNOWN
+        sources = failure_sources(scenario.failures)
+        if not sources:
+            return UNKNOWN
         key = ("failures", begin_s, end_s)
         if key not in self._known:
             realised, expected = failure_counts(
                 self.resolved.cluster,
-                failure_sources(scenario.failures),
+                sources,
                 self._streams,
                 self._arrivals_s(),
                 np.array([begin_s, end_s]),

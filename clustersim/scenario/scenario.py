@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ from clustersim.scenario.catalogue_files import (
 from clustersim.scenario.changes import change_items, set_path
 from clustersim.scenario.dates import with_dates
 from clustersim.scenario.extended import read_extended
+from clustersim.scenario.log_clock import clock_of_log
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scenario.sections import Performance, ScenarioWorkload, Scheduler, Text
 from clustersim.shipped import existing_file
 from clustersim.simulation.software import Software
 from clustersim.units import Duration
+from clustersim.workload import JobLog
 
 __all__ = [
     "LoadedScenario",
@@ -235,8 +238,11 @@ def define_scenario(
     source: str | Path = "scenario",
     folder: str | Path = ".",
     catalogue: Sequence[str | Path] = (),
+    log: JobLog | None = None,
 ) -> LoadedScenario:
     """Validate a scenario given as plain data; see :func:`load_scenario`.
+
+    `log` is the log that the scenario names, if it has been read.
 
     Examples
     --------
@@ -259,5 +265,11 @@ def define_scenario(
     for key, value in items:
         if key != "case":
             set_path(tree, key, value, Path(folder))
-    scenario = validate(Scenario, with_dates(tree, source), source)
+
+    def clock() -> datetime | None:
+        if log is not None:
+            return log.origin
+        return clock_of_log(tree.get("workload"), source, Path(folder))
+
+    scenario = validate(Scenario, with_dates(tree, source, clock), source)
     return LoadedScenario(scenario, str(source), Path(folder))

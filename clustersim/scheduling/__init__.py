@@ -1,6 +1,8 @@
 """Policies, which choose the job that starts next, and placements, which choose its nodes."""
 
 from clustersim.scheduling.decisions import Migrate, Preempt, Resize, Start, Wake
+from clustersim.scheduling.example_queue import example_queue
+from clustersim.scheduling.job_view import JobView
 from clustersim.scheduling.options import option_texts, options_of, with_options
 from clustersim.scheduling.placements import (
     PLACEMENTS,
@@ -21,7 +23,7 @@ from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable, QuotaUse
-from clustersim.scheduling.view import JobView, View
+from clustersim.scheduling.view import View
 
 __all__ = [
     "PLACEMENTS",
@@ -50,6 +52,7 @@ __all__ = [
     "TopologyAware",
     "View",
     "Wake",
+    "example_queue",
     "find_placement",
     "find_policy",
     "levels_of",

@@ -7,8 +7,9 @@ from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Resize, 
 from clustersim.scheduling.holding import Part
 from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.units import counted
 
-__all__ = ["carry_out"]
+__all__ = ["carry_out", "room_to_move"]
 
 
 def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy: str) -> None:
@@ -216,7 +217,38 @@ def _move(job: int, target: Partition, n: int, queue: Queue, cost_s: float | Non
     _check_pace(job, target, n, queue)
     _check_limits(job, [target], n, queue)
     if not queue.move(job, target, n, cost_s):
-        raise ClusterSimError(_no_room(job, n, [target]))
+        more = _more(job, target, n, queue)
+        raise ClusterSimError(_no_room(job, more, [target], more="" if more == n else " more"))
+
+
+def _more(job: int, target: Partition, n: int, queue: Queue) -> int:
+    """Return how many free accelerators a running job needs to have `n` on a partition."""
+    several = job in queue.holdings and len(queue.holdings[job].parts) > 1
+    stays = queue.running[job].partition is target and not several
+    return n - queue.size_of(job) if stays else n
+
+
+def room_to_move(queue: Queue, job: int, target: Partition, n: int) -> bool:
+    """Return whether a running job could start again with `n` accelerators on a partition.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=1, chips_per_node=8))
+    >>> jobs = JobColumns([8], [[60.0], [90.0]], choices=[(0, 1)], choice_of=[0])
+    >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False,
+    ...               tracks_running=True)
+    >>> queue.start_anywhere(0), room_to_move(queue, 0, h20, 8), room_to_move(queue, 0, h20, 16)
+    (True, True, False)
+    """
+    try:
+        _check_size(job, n, queue)
+        _check_pace(job, target, n, queue)
+    except ClusterSimError:
+        return False
+    more = _more(job, target, n, queue)
+    return queue.allows(job, target, n) and (more <= 0 or queue.has_free(job, target, more))
 
 
 def _partition(decision: Start, queue: Queue) -> Partition:
@@ -240,6 +272,22 @@ def _partition(decision: Start, queue: Queue) -> Partition:
     return own[decision.pool]
 
 
-def _no_room(job: int, n: int, partitions: list[Partition]) -> str:
-    free = ", ".join(f"{part.name} has {part.placement.free:,} free" for part in partitions)
-    return f"job {job} (counted from 0) needs {n:,} accelerators at once and does not fit: {free}"
+def _no_room(job: int, n: int, partitions: list[Partition], *, more: str = "") -> str:
+    free = ", ".join(_free_text(part, n) for part in partitions)
+    return (
+        f"job {job} (counted from 0) needs {n:,}{more} accelerators at once and does not fit: "
+        f"{free}"
+    )
+
+
+def _free_text(partition: Partition, n: int) -> str:
+    """Return what is free; also on how many nodes if the number alone would be enough."""
+    placement = partition.placement
+    text = f"{partition.name} has {placement.free:,} free"
+    if n > placement.free or not isinstance(placement, NodePlacement):
+        return text
+    by_node = placement.free_by_node()
+    nodes = counted(int((by_node > 0).sum()), "node")
+    closed = partition.windows is not None and partition.windows.announced
+    maybe = ", and windows close some of them" if closed else ""
+    return f"{text}, but scattered over {nodes} with at most {int(by_node.max()):,} each{maybe}"

@@ -17,7 +17,16 @@ from clustersim.scheduling.placements import Nodes
 if TYPE_CHECKING:
     from clustersim.scheduling.queue import JobColumns, Partition
 
-__all__ = ["Destination", "Holding", "Part", "SizeLimits", "SizeRange", "Split", "job_s"]
+__all__ = [
+    "Destination",
+    "Holding",
+    "Part",
+    "SizeLimits",
+    "SizeRange",
+    "Split",
+    "job_s",
+    "work_shares",
+]
 
 Split: TypeAlias = Literal["equal", "proportional"]
 """How the work of a job over several pools is divided among its accelerators."""
@@ -185,6 +194,50 @@ def job_s(
     >>> job_s(JobColumns([16], seconds, [(0, 1)], [0], split="proportional"), seconds, 0, parts)
     90.0
     """
+    each = _whole_s(jobs, seconds, job, parts)
+    if jobs.split != "proportional" or min(each) <= 0.0:
+        return max(each)
+    size = sum(part.n for part in parts)
+    return size / sum(part.n / whole_s for part, whole_s in zip(parts, each, strict=True))
+
+
+def work_shares(
+    jobs: JobColumns, seconds: Sequence[Sequence[float]], job: int, parts: Sequence[Part]
+) -> list[float]:
+    """Return the share of a job's work that it does on each part of what it holds.
+
+    Parameters
+    ----------
+    jobs, seconds, job, parts
+        As for :func:`job_s`.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled
+    >>> from clustersim.scheduling.holding import Part, work_shares
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=1, chips_per_node=8))
+    >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=1, chips_per_node=8))
+    >>> seconds = [[60.0], [180.0]]
+    >>> parts = [Part(h200, 8, ()), Part(h20, 8, ())]
+    >>> work_shares(JobColumns([16], seconds, [(0, 1)], [0], split="equal"), seconds, 0, parts)
+    [0.5, 0.5]
+    >>> jobs = JobColumns([16], seconds, [(0, 1)], [0], split="proportional")
+    >>> work_shares(jobs, seconds, 0, parts)
+    [0.75, 0.25]
+    """
+    amounts = [float(part.n) for part in parts]
+    if jobs.split == "proportional":
+        each = _whole_s(jobs, seconds, job, parts)
+        if min(each) > 0.0:
+            amounts = [n / whole_s for n, whole_s in zip(amounts, each, strict=True)]
+    total = sum(amounts)
+    return [amount / total for amount in amounts]
+
+
+def _whole_s(
+    jobs: JobColumns, seconds: Sequence[Sequence[float]], job: int, parts: Sequence[Part]
+) -> list[float]:
+    """Return the time of the whole job if all its accelerators were like those of each part."""
     size = sum(part.n for part in parts)
     elastic = jobs.elastic
     each = []
@@ -195,6 +248,4 @@ def job_s(
             pace = 0.0 if elastic is None else elastic.pace(job, pool, size)
             whole_s = whole_s / pace if pace > 0 else float("inf")
         each.append(whole_s)
-    if jobs.split != "proportional" or min(each) <= 0.0:
-        return max(each)
-    return size / sum(part.n / whole_s for part, whole_s in zip(parts, each, strict=True))
+    return each

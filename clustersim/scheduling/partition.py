@@ -167,5 +167,6 @@ class Partition:
         >>> partition.forget(7), partition.nodes_of
         ([(0, 8), (1, 4)], {})
         """
-        self._node_arrays.pop(job, None)
+        if self._node_arrays:
+            self._node_arrays.pop(job, None)
         return self.nodes_of.pop(job, ())

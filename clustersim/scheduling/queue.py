@@ -103,6 +103,8 @@ class Queue(Room):
     shared : dict of str to object
         What the policies of all queues of a run share, such as the usage of users: each policy
         puts it in under its own name.
+    when_released : callable or None
+        Called with a job and the time at which its attempt began, when it frees its accelerators.
 
     Examples
     --------
@@ -141,6 +143,7 @@ class Queue(Room):
         self.holdings: dict[int, Holding] = {}
         self.moves: dict[int, Destination] = {}
         self.shared: dict[str, Any] = {} if shared is None else shared
+        self.when_released: Callable[[int, float], None] | None = None
         self._start = start
         self._preempt = preempt
         self._wake = wake
@@ -170,11 +173,19 @@ class Queue(Room):
         (False, True, 8)
         """
         jobs = self.jobs
+        n = jobs.n_accelerators[job]
+        restricted = self.own_nodes or self.size_limits is not None
         for index in jobs.choices[jobs.choice_of[job]]:
             if closed >> index & 1:
                 continue
             partition = self.partitions[index]
-            nodes = self.take(job, partition)
+            placement = partition.placement
+            if n > placement.free:
+                continue
+            if restricted or partition.windows is not None:
+                nodes = self.take(job, partition)
+            else:
+                nodes = placement.take(n)
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
@@ -564,6 +575,8 @@ has no simulation
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
+        if self.when_released is not None:
+            self.when_released(job, started)
         if self._tracks_running:
             del self.running[job]
             self.leaving.pop(job, None)

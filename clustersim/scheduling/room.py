@@ -66,11 +66,8 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
         >>> queue.choices(0)
         (0,)
         """
@@ -81,11 +78,8 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
         >>> queue.estimate_s(1)
         300.0
         """
@@ -126,10 +120,9 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).most_size(0)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> queue.most_size(0)
         inf
         """
         return math.inf if self.size_limits is None else self.size_limits.most(job)
@@ -139,10 +132,10 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).allows(0, h200, 8)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
+        >>> queue.allows(0, h200, 8)
         True
         """
         return self.size_limits is None or self.size_limits.allows(job, partition, n)
@@ -152,10 +145,9 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
         >>> list(queue.take_size(0, h200, 4))
         [(0, 4)]
         """
@@ -172,15 +164,28 @@ class Room:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
-        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
         >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
         (True, False)
         """
-        if not self.allows(job, partition, n):
-            return False
+        return self.allows(job, partition, n) and self.has_free(job, partition, n)
+
+    def has_free(self, job: int, partition: Partition, n: int) -> bool:
+        """Return whether a job finds `n` free accelerators, whether or not it may have so many.
+
+        Examples
+        --------
+        Two nodes have 4 accelerators free each, and a gang of 6 does not share nodes with others:
+
+        >>> from clustersim.scheduling import example_queue
+        >>> queue = example_queue()
+        >>> h200 = queue.partitions[0]
+        >>> h200.placement.take_these([(0, 4), (1, 4)], 8)
+        >>> queue.has_free(0, h200, 4), queue.has_free(0, h200, 6)
+        (True, False)
+        """
         offer = free_offer(partition, self._open_at_size(job, partition, n))
         return bool(offer.fits_each(np.array([n]))[0])
 

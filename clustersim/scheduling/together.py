@@ -43,8 +43,9 @@ def places_that_fit(
     Returns
     -------
     dict of int to Place or None
-        None for jobs that go on where they are or were suspended, for all jobs if the placement
-        only counts accelerators, and if jobs span pools. A running job with a place moves.
+        None for jobs that go on where they are or were suspended, for those that start on several
+        partitions, and for all jobs if the placement only counts accelerators. A running job with a
+        place moves.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def places_that_fit(
     chosen = _chosen_by_count(queue, jobs, strict=strict)
     placements = [queue.partitions[index].placement for index in queue.members]
     by_node = all(isinstance(placement, NodePlacement) for placement in placements)
-    if not by_node or queue.jobs.split is not None:
+    if not by_node:
         return dict.fromkeys(chosen)
     if all(job in queue.running for job in chosen):
         return dict.fromkeys(chosen)

@@ -13,7 +13,11 @@ from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.windows import only_in
 
-__all__ = ["Place", "chosen_on_nodes", "placed_after"]
+__all__ = ["NodePlan", "Place", "chosen_on_nodes", "placed_after"]
+
+
+Held = tuple[int, Ints, Ints]
+"""Index of a partition, nodes, and accelerators on each."""
 
 
 class Place(NamedTuple):
@@ -39,8 +43,8 @@ def placed_after(
     Returns
     -------
     dict of int to Place, or None
-        The chosen jobs in their order; those that run, or have nodes of their own, without a place.
-        None if there is no place for one of them.
+        The chosen jobs in their order; those that run, have nodes of their own, or start on several
+        partitions, without a place. None if there is no place for one of them.
 
     Examples
     --------
@@ -60,10 +64,10 @@ def placed_after(
     for job in chosen:
         places[job] = None
         if job not in queue.running and job not in queue.own_nodes:
-            place = next(free.places(job), None)
-            if place is None:
+            n = queue.jobs.n_accelerators[job]
+            places[job] = next(free.places(job, n, queue.choices(job)), None)
+            if places[job] is None and not free.take_parts(job):
                 return None
-            places[job] = place
     return places
 
 
@@ -75,7 +79,8 @@ def chosen_on_nodes(
     Each job in turn gets nodes that nobody uses, if it fits there, or else those of running jobs
     after it in the order, as far as possible of the last ones. A running job keeps its nodes if no
     job before it takes them, and has a place for another start if it fits elsewhere.
-    Protected jobs keep theirs in any case.
+    Protected jobs keep theirs in any case. If jobs span partitions, a waiting job that fits on none
+    gets nodes of several; it has no place, because it chooses its nodes when it starts.
 
     Parameters
     ----------
@@ -101,13 +106,15 @@ def chosen_on_nodes(
     >>> list(chosen), chosen[0].nodes
     ([0, 1], ((1, 8),))
     """
-    plan = _Plan(queue, order)
+    plan = NodePlan(queue, order)
     chosen: dict[int, Place | None] = {}
     for job in order:
         if job in plan.kept or plan.keep(job):
             chosen[job] = None
         elif (place := plan.place(job)) is not None:
             chosen[job] = place
+        elif plan.take_parts(job):
+            chosen[job] = None
         elif strict:
             break
     return chosen
@@ -135,10 +142,9 @@ class _Free:
         held = held_by(self._queue, job)
         return all((self.by_node[at][nodes] >= chips).all() for at, nodes, chips in held)
 
-    def places(self, job: int) -> Iterator[Place]:
-        """Yield the place of a waiting job on each partition where it has one, and take it."""
-        n = self._queue.jobs.n_accelerators[job]
-        for index in self._queue.choices(job):
+    def places(self, job: int, n: int, choices: Sequence[int]) -> Iterator[Place]:
+        """Yield the place of a waiting job on each of some partitions, and take it."""
+        for index in choices:
             partition = self._queue.partitions[index]
             open_nodes = self._queue.open_nodes(job, partition)
             key = index, n
@@ -158,6 +164,19 @@ class _Free:
         usable = only_in(free, open_nodes)
         return None if n > usable.sum() else placement.choose_in(n, usable)
 
+    def take_parts(self, job: int) -> list[Place]:
+        """Take nodes of several partitions for a waiting job; return none if they do not suffice.
+
+        Each partition in turn gives as much as fits, as when the job starts
+        (:func:`~clustersim.scheduling.across.take_across`).
+        """
+        if self._queue.jobs.split is None:
+            return []
+        parts = parts_in(self._queue, job, self.by_node)
+        for place in parts:
+            self.take(place.partition.index, place.nodes)
+        return parts
+
     def take(self, index: int, nodes: Nodes) -> None:
         """Take accelerators, as far as they are free."""
         at, chips = as_arrays(nodes)
@@ -165,20 +184,41 @@ class _Free:
         free[at] = np.maximum(free[at] - chips, 0)
 
 
-class _Plan:
-    """What is left for the next job of an order, and of whom."""
+class NodePlan:
+    """Which nodes are left for the next job of an order, and of whom.
 
-    def __init__(self, queue: Queue, order: Sequence[int]) -> None:
+    A plan is made by calling `keep` and `place` for the jobs in turn.
+
+    Parameters
+    ----------
+    queue : Queue
+        Whose placements track nodes.
+    order : sequence of int
+        Waiting and running jobs. If a job needs the nodes of running jobs, it gets those of the
+        last ones.
+    kept : iterable of int, optional
+        Running jobs that keep their nodes; by default those that must not be preempted.
+    """
+
+    def __init__(
+        self, queue: Queue, order: Sequence[int], kept: Iterable[int] | None = None
+    ) -> None:
         self._queue = queue
-        self.kept = set(queue.protected())
+        self.kept = set(queue.protected() if kept is None else kept)
         self._idle, self._left = _Free(queue), _Free(queue)
         rank = {job: at for at, job in enumerate(order)}
         self._undecided: dict[int, None] = {}
+        self._held: dict[int, list[Held]] = {}
+        self._holders: dict[tuple[int, int], list[int]] = {}
         for job in sorted(queue.running, key=lambda job: rank.get(job, len(order))):
             if job not in self.kept:
+                self._held[job] = held_by(queue, job)
                 self._left.add(job)
                 if job in rank:
                     self._undecided[job] = None
+                    for index, nodes, _ in self._held[job]:
+                        for node in nodes.tolist():
+                            self._holders.setdefault((index, node), []).append(job)
         self._too_large: set[tuple[int, int]] = set()
 
     def keep(self, job: int) -> bool:
@@ -201,27 +241,73 @@ class _Plan:
         return True
 
     def place(self, job: int) -> Place | None:
-        """Return the place of a job that starts, and take it."""
-        if job in self._queue.own_nodes or job in self._queue.holdings:
+        """Return the place of a job that starts at the size it asks for, and take it."""
+        if job in self._queue.holdings:
             return None
-        for place in self._idle.places(job):
+        return self.place_at(job, self._queue.jobs.n_accelerators[job], self._queue.choices(job))
+
+    def place_at(self, job: int, n: int, choices: Sequence[int]) -> Place | None:
+        """Return the place of a job that starts at a size on one of some partitions, and take it.
+
+        None if there is no place, or the job can only start on nodes of its own.
+        """
+        if job in self._queue.own_nodes:
+            return None
+        self._undecided.pop(job, None)
+        for place in self._idle.places(job, n, choices):
             self._left.take(place.partition.index, place.nodes)
             return place
-        for index in self._queue.choices(job):
-            found = self._place_of_others(job, self._queue.partitions[index])
+        for index in choices:
+            found = self._place_of_others(job, n, self._queue.partitions[index])
             if found is not None:
-                self._left.take(index, found.nodes)
-                self._idle.take(index, found.nodes)
-                gone = [other for other in self._undecided if not self._left.has(other)]
-                for other in gone:
-                    del self._undecided[other]
+                self._took([found])
                 return found
         return None
 
-    def _place_of_others(self, job: int, partition: Partition) -> Place | None:
+    def take_parts(self, job: int) -> bool:
+        """Take nodes of several partitions for a waiting job; return whether they suffice."""
+        queue = self._queue
+        if queue.jobs.split is None or job in queue.own_nodes or job in queue.running:
+            return False
+        if parts := self._idle.take_parts(job):
+            for place in parts:
+                self._left.take(place.partition.index, place.nodes)
+            return True
+        left, undecided = self._left.by_node, list(self._undecided)
+        parts = parts_in(queue, job, left)
+        low, high = 0, len(undecided) if parts else 0
+        while low < high:  # as in `_place_of_others`
+            middle = (low + high + 1) // 2
+            if found := parts_in(queue, job, self._without_jobs(undecided[:middle])):
+                low, parts = middle, found
+            else:
+                high = middle - 1
+        self._took(parts)
+        return bool(parts)
+
+    def _without_jobs(self, jobs: Sequence[int]) -> dict[int, Ints]:
+        """Return what is left if some running jobs stay."""
+        held: dict[int, list[tuple[Ints, Ints]]] = {}
+        for job in jobs:
+            for index, nodes, chips in self._held[job]:
+                held.setdefault(index, []).append((nodes, chips))
+        return {at: _without(own, held.get(at, [])) for at, own in self._left.by_node.items()}
+
+    def _took(self, places: Sequence[Place]) -> None:
+        """Take places of running jobs that are not decided yet."""
+        for place in places:
+            index = place.partition.index
+            self._left.take(index, place.nodes)
+            self._idle.take(index, place.nodes)
+            for node, _ in place.nodes:
+                for other in self._holders.get((index, node), ()):
+                    if other in self._undecided and not self._left.has(other):
+                        del self._undecided[other]
+
+    def _place_of_others(self, job: int, n: int, partition: Partition) -> Place | None:
         """Return a place that is in the way of as few of the first running jobs as possible."""
         queue, index = self._queue, partition.index
-        n, open_nodes = queue.jobs.n_accelerators[job], queue.open_nodes(job, partition)
+        open_nodes = queue.open_nodes(job, partition)
         left = self._left.by_node[index]
         if (index, n) in self._too_large:
             return None
@@ -233,18 +319,61 @@ class _Plan:
         holders = [
             (at, chips)
             for other in self._undecided
-            for i, at, chips in held_by(queue, other)
+            for i, at, chips in self._held[other]
             if i == index
         ]
+        ends = np.cumsum([0, *(len(at) for at, _ in holders)])
+        held_at = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in holders)])
+        held = np.concatenate([np.zeros(0, np.int64), *(chips for _, chips in holders)])
         low, high = 0, len(holders)  # it fits if the first `low` stay, and not if `high` + 1 do
         while low < high:
             middle = (low + high + 1) // 2
-            found = _Free.choose(n, partition, _without(left, holders[:middle]), open_nodes)
+            end = ends[middle]
+            used = np.bincount(held_at[:end], held[:end], len(left)).astype(np.int64)
+            found = _Free.choose(n, partition, np.maximum(left - used, 0), open_nodes)
             if found is None:
                 high = middle - 1
             else:
                 low, nodes = middle, found
         return Place(partition, nodes)
+
+
+def parts_in(queue: Queue, job: int, free: Mapping[int, Ints]) -> list[Place]:
+    """Return where a job starts on several partitions with some free accelerators.
+
+    Parameters
+    ----------
+    queue : Queue
+    job : int
+    free : mapping of int to int64 array (nodes,)
+        Free accelerators of each node, by partition.
+
+    Returns
+    -------
+    list of Place
+        Empty if there is no place.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+    >>> pools = [Partition(k, k, "ab"[k], "", 0, Consolidate(1, 8)) for k in range(2)]
+    >>> jobs = JobColumns([12], [[60.0], [90.0]], [(0, 1)], [0], split="equal")
+    >>> queue = Queue(pools, [0, 1], jobs, lambda *started: None, looks_ahead=False)
+    >>> [place.nodes for place in parts_in(queue, 0, {0: np.array([8]), 1: np.array([5])})]
+    [((0, 8),), ((0, 4),)]
+    """
+    left, found = queue.jobs.n_accelerators[job], []
+    for offer in queue.offers(job):
+        usable = only_in(free[offer.partition.index], offer.open_nodes)
+        placement = offer.partition.placement
+        assert isinstance(placement, NodePlacement), "it was checked"
+        sizes = np.arange(min(left, int(usable.sum())), 0, -1)
+        fitting = sizes[placement.fits_each_of(sizes, usable)] if len(sizes) else sizes
+        nodes = placement.choose_in(int(fitting[0]), usable) if len(fitting) else None
+        if nodes is not None:
+            found.append(Place(offer.partition, nodes))
+            left -= int(fitting[0])
+    return [] if left else found
 
 
 def _without(free: Ints, holders: Sequence[tuple[Ints, Ints]]) -> Ints:
@@ -254,7 +383,7 @@ def _without(free: Ints, holders: Sequence[tuple[Ints, Ints]]) -> Ints:
     return np.maximum(left, 0)
 
 
-def held_by(queue: Queue, job: int) -> list[tuple[int, Ints, Ints]]:
+def held_by(queue: Queue, job: int) -> list[Held]:
     """Return the nodes of a running job and its accelerators on each, by partition.
 
     Examples

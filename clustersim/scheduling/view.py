@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,62 +12,16 @@ from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.notes import note
 from clustersim.scheduling.across import fits_across
+from clustersim.scheduling.carry_out import room_to_move
 from clustersim.scheduling.decisions import How
+from clustersim.scheduling.job_view import JobView
 from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable
 from clustersim.scheduling.together import those_that_fit
+from clustersim.scheduling.usage_log import USAGE, UsageLog
 
-__all__ = ["JobView", "View"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """One job, as a policy sees it.
-
-    Attributes
-    ----------
-    job : int
-        Number of the job in the run, in order of submission.
-    n_accelerators : int
-        The number that it asks for.
-    size : int
-        The number that it holds if it runs; else that it asks for.
-    pools : tuple of str
-        The pools on which it can run, in order of preference.
-    pool : str or None
-        The pool on which it runs; None if it waits.
-    start_s : float
-        Time of the start of its present attempt, seconds; NaN if it waits.
-    attained_s : float
-        Time that it has run over all attempts, seconds.
-    remaining_s : float
-        Estimated run time that is left, seconds.
-    columns : mapping of str to object
-        Its values in the jobs table.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-    >>> columns = {"user": np.array(["ann", "bo"])}
-    >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-    >>> view = View(queue, [0, 1])
-    >>> view.job(0).remaining_s
-    60.0
-    """
-
-    job: int
-    n_accelerators: int
-    size: int
-    pools: tuple[str, ...]
-    pool: str | None
-    start_s: float
-    attained_s: float
-    remaining_s: float
-    columns: Mapping[str, Any]
+__all__ = ["View"]
 
 
 class View:
@@ -167,13 +120,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.n_accelerators(view.waiting).tolist()
         [8, 16]
         """
@@ -185,10 +133,8 @@ class View:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
-        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.sizes(view.waiting).tolist()
         [8, 16]
         """
@@ -213,13 +159,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.column("user", view.waiting).tolist()
         ['ann', 'bo']
         >>> view.column("priority", view.waiting, default=0).tolist()
@@ -238,13 +179,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.attained_s(view.waiting).tolist()
         [0.0, 0.0]
         """
@@ -257,6 +193,45 @@ class View:
             ]
         )
 
+    def usage(self, jobs: Ints, *, by: str = "user", half_life_s: float = float("inf")) -> Floats:
+        """Return what the users, teams or accounts of jobs have used, accelerator-seconds.
+
+        It counts all their jobs in the run so far: what ended and stopped attempts held, and what
+        running jobs hold since their start. For policies with ``tracks_usage = True``.
+
+        Parameters
+        ----------
+        jobs : int array
+        by : str
+            Column of the jobs table: jobs with the same value in it count together.
+        half_life_s : float
+            Time after which half of what was used counts, seconds; by default all of it counts
+            forever.
+
+        Raises
+        ------
+        ClusterSimError
+            If the policy does not have ``tracks_usage = True``.
+        InputError
+            If there is no such column, or the half-life is negative.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Policy, View, example_queue
+        >>> class LeastUsed(Policy):
+        ...     tracks_usage = True
+        >>> policy = LeastUsed(example_queue())
+        >>> View(policy.queue, [0, 1]).usage(np.array([0, 1]), by="user").tolist()
+        [0.0, 0.0]
+        """
+        log: UsageLog | None = self._queue.shared.get(USAGE)
+        if log is None:
+            raise ClusterSimError("view.usage needs `tracks_usage = True` in the class of a policy")
+        if by not in self.columns:
+            raise InputError("jobs", f"have no column {by!r}; {nearest_hint(by, self.columns)}")
+        return log.usage(jobs, by, half_life_s, self.now)
+
     def remaining_s(self, jobs: Ints) -> Floats:
         """Return the estimated run time that is left, seconds; at least 0.
 
@@ -264,13 +239,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.remaining_s(view.waiting).tolist()
         [60.0, 300.0]
         """
@@ -297,14 +267,10 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> from clustersim.scheduling import View, example_queue
+        >>> queue = example_queue()
         >>> view = View(queue, [0, 1])
-        >>> nodes = h200.placement.take(8)
+        >>> nodes = queue.partitions[0].placement.take(8)
         >>> view.fits(0), view.fits(1)
         (True, False)
         """
@@ -321,6 +287,61 @@ class View:
             return False
         return fits_across(queue.jobs.n_accelerators[job], queue.offers(job))
 
+    def can_move(self, job: int, *, size: int | None = None, pool: str | None = None) -> bool:
+        """Return whether there is room now to resize a running job, or to move it.
+
+        The accelerators that a job gets must be free while it still holds its own: on another pool
+        all of them, and on its own pool those beyond what it holds. They must also be together as
+        the placement needs them, which the number of free accelerators of a pool does not tell, and
+        within limits, quotas, budgets and windows.
+
+        Parameters
+        ----------
+        job : int
+            A running job.
+        size : int, optional
+            Its new number of accelerators, as for
+            :class:`~clustersim.scheduling.decisions.Resize`; by default what it holds.
+        pool : str, optional
+            The pool on which it would start again, as for
+            :class:`~clustersim.scheduling.decisions.Migrate`; by default its own.
+
+        Returns
+        -------
+        bool
+            False if the job does not run, cannot run so, saves its state or is protected.
+
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue, View
+        >>> fast = Partition(0, 0, "fast", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> slow = Partition(1, 1, "slow", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0], [90.0]], choices=[(0, 1)], choice_of=[0])
+        >>> queue = Queue([fast, slow], [0, 1], jobs, print, looks_ahead=False,
+        ...               tracks_running=True)
+        >>> fast.placement.take_these([(0, 4), (1, 4)], 8)
+        >>> queue.start_taken(0, slow, slow.placement.take(8))  # doctest: +ELLIPSIS
+        0 Partition(...
+        >>> view = View(queue, [])
+        >>> view.free["fast"], view.can_move(0, pool="fast")
+        (8, False)
+        """
+        queue, own = self._queue, self._queue.running.get(job)
+        if pool is not None:
+            self._check_pool(pool)
+        if own is None or not queue.may_preempt(job):
+            return False
+        n = queue.size_of(job) if size is None else size
+        members = [queue.partitions[index] for index in queue.choices(job)]
+        named = [part for part in members if pool in (part.name, part.pool_name)]
+        target = own.partition if pool is None else next(iter(named), None)
+        return target is not None and room_to_move(queue, job, target, n)
+
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
 
@@ -331,8 +352,8 @@ class View:
         left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
         nobody before it keeps its own nodes. If the placement tracks nodes, and a chosen job would
         have none, all are chosen on nodes: a job takes idle ones, or those of running jobs after
-        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, only
-        accelerators are counted.
+        it, the last ones first, and is not chosen if these do not suffice. If jobs span pools, a
+        waiting job that fits on none gets accelerators of several.
 
         Parameters
         ----------
@@ -343,13 +364,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
         ([1], [0])
         """
@@ -373,11 +389,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
-        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> lost_s, time_s = view.cost_of_stopping(view.running, how="requeue")
         >>> lost_s + time_s
         array([], dtype=float64)
@@ -427,13 +440,8 @@ class View:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> columns = {"user": np.array(["ann", "bo"])}
-        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
-        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
-        >>> view = View(queue, [0, 1])
+        >>> from clustersim.scheduling import View, example_queue
+        >>> view = View(example_queue(), [0, 1])
         >>> job = view.job(1)
         >>> job.n_accelerators, job.pools, job.pool, str(job.columns["user"])
         (16, ('h200',), None, 'bo')
@@ -451,11 +459,3 @@ class View:
             remaining_s=float(self.remaining_s(own)[0]),
             columns={name: values[job] for name, values in self.columns.items()},
         )
-
-
-def _first_with(size: int, pools: Iterable[int], free: Mapping[int, int]) -> int | None:
-    """Return the first of some pools with enough accelerators, or None."""
-    for pool in pools:
-        if free[pool] >= size:
-            return pool
-    return None

@@ -15,7 +15,7 @@ from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import NodePlacement, Placement, Policy, find_placement, find_policy
 from clustersim.scheduling.stalls import StalledError
 from clustersim.seeds import Streams
-from clustersim.simulation.node_ranges import by_node
+from clustersim.simulation.node_ranges import read_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE
@@ -173,21 +173,30 @@ def _broken_rule(result: Result) -> str:
     early = jobs[jobs["start_s"] < jobs["submit_s"]]
     if len(early):
         return f"job {early['job_id'].iloc[0]} started before it was submitted"
-    held = by_node(result.allocation_ranges)
-    given = held.groupby(["job_id", "start_s"])["n_accelerators"].sum()
-    job_of = given.index.get_level_values("job_id")
+    return _wrong_size(result, can_run)
+
+
+def _wrong_size(result: Result, jobs: pd.DataFrame) -> str:
+    """Describe the first attempt whose nodes are not as many accelerators as its job may have.
+
+    No job spans pools here, so each row of the allocations is an attempt. Several attempts at a job
+    may begin at the same instant: all but the last one have no length.
+    """
+    ranges = result.allocation_ranges
+    row, _, n_nodes, chips = read_ranges(ranges)
+    given = np.bincount(row, n_nodes * chips, minlength=len(ranges)).astype(np.int64)
+    job_of = ranges["job_id"].to_numpy()
     smallest, largest = (
-        pd.Series(sizes, index=can_run["job_id"]).reindex(job_of).to_numpy()
-        for sizes in size_ranges(can_run)
+        pd.Series(sizes, index=jobs["job_id"]).reindex(job_of).to_numpy()
+        for sizes in size_ranges(jobs)
     )
-    wrong = (given.to_numpy() < smallest) | (given.to_numpy() > largest)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        found = int(given.to_numpy()[at])
-        least, most = int(smallest[at]), int(largest[at])
-        asked = f"{least}" if least == most else f"{least} to {most}"
-        return f"job {job_of[at]} requested {asked} accelerators but got {found}"
-    return ""
+    wrong = (given < smallest) | (given > largest)
+    if not wrong.any():
+        return ""
+    at = int(np.argmax(wrong))
+    least, most = int(smallest[at]), int(largest[at])
+    asked = f"{least}" if least == most else f"{least} to {most}"
+    return f"job {job_of[at]} requested {asked} accelerators but got {given[at]}"
 
 
 def _checkpoints(trial: _Trial) -> Recovery:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.array_types import Floats
 from clustersim.engine.limits import Limits
 from clustersim.errors import InputError, nearest_name
 from clustersim.notes import note
@@ -94,6 +95,27 @@ class Dependencies:
                         found[row] = f"it waits for job {ids[gone]}, which can never run"
                         more = True
         return found
+
+    def until_s(self, ended_s: Floats, done_s: Floats) -> tuple[Floats, Floats]:
+        """Return when jobs no longer wait for others, and their earliest times.
+
+        Parameters
+        ----------
+        ended_s, done_s : float64 arrays (jobs,)
+            When each job ended, and when it was done, seconds; infinite if it did not or was not.
+
+        Returns
+        -------
+        after_s, opens_s : float64 arrays (jobs,)
+            Seconds; 0 for a job without one, infinite for one that always waited for others.
+        """
+        after_s, opens_s = np.zeros(len(ended_s)), np.zeros(len(ended_s))
+        for waits, end_s in ((self.after, ended_s), (self.after_ok, done_s)):
+            for row, others in waits.items():
+                after_s[row] = max(after_s[row], float(end_s[list(others)].max()))
+        for row, time_s in self.not_before_s.items():
+            opens_s[row] = time_s
+        return after_s, opens_s
 
     def limits(self, rows: npt.NDArray[np.intp]) -> Limits:
         """Return the limits of the jobs at `rows`, as positions in it."""

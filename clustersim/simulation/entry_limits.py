@@ -17,6 +17,7 @@ import numpy.typing as npt
 from clustersim.engine.budgets import Budget
 from clustersim.engine.limits import Charge, Count, Limits, Way
 from clustersim.errors import InputError, nearest_hint
+from clustersim.notes import note
 from clustersim.scheduling import JobColumns, Partition, Policy, QuotaUse
 from clustersim.scheduling.elastic import usual_sizes
 from clustersim.scheduling.kueue import QuotaTree
@@ -24,6 +25,7 @@ from clustersim.scheduling.limits_file import EACH, budget_of, limit_of
 from clustersim.scheduling.policies.elastic_rounds import ElasticRounds
 from clustersim.scheduling.policies.names import check_names, texts_of_jobs
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of
+from clustersim.scheduling.policies.quota_notes import quota_notes
 from clustersim.scheduling.quota_use import tree_uses
 from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas, read_quotas
 from clustersim.units import counted, format_number
@@ -142,6 +144,8 @@ class EntryLimits:
         """
         found = cls(choices=list(jobs.choices))
         _check_pools(quotas, partitions)
+        for text in quota_notes(quotas, jobs, partitions):
+            note(text)
         found._add_ways(quotas, jobs, partitions, divides=divides, least=least)
         found._add_budgets(quotas, jobs, partitions)
         return found

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
+from clustersim.simulation.attempt_parts import attempts_by_pool
 from clustersim.simulation.scopes import WHOLE, with_column
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE, UNFINISHED
 from clustersim.topology import ALL, Cluster
@@ -165,14 +166,16 @@ def summary(
     -------
     pandas.DataFrame
         ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
-        counts of jobs by outcome (jobs that never ran are not counted in any pool); mean, median,
+        counts of jobs by outcome (jobs that never ran are not counted in any pool, and a job on
+        several pools only in the first one); mean, median,
         95th and 99th percentile of the wait; mean JCT, run time (without waits between attempts)
         and bounded slowdown; utilisation from the first submission on, accelerator-seconds used,
         and makespan. With `attempts`, the rows for all and for pools also have ``ettr``:
         accelerator-seconds of kept work divided by all accelerator-seconds that attempts used.
-        This is the ETTR of Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning
-        Research Clusters", arXiv 2410.21680, section II-E, but without waiting times. With
-        `serving`, the row for all also has ``served``, see :func:`served`.
+        An attempt on several pools counts in each of them with the accelerators that it held
+        there. This is the ETTR of Kokolis et al., "Revisiting Reliability in Large-Scale Machine
+        Learning Research Clusters", arXiv 2410.21680, section II-E, but without waiting times.
+        With `serving`, the row for all also has ``served``, see :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
@@ -198,9 +201,8 @@ def summary(
     if attempts is None:
         return table
     shares = {WHOLE: ettr(attempts)}
-    shares |= {
-        ("pool", str(name)): ettr(part) for name, part in attempts.groupby("pool", observed=True)
-    }
+    by_pool = attempts_by_pool(attempts, allocations).groupby("pool", observed=True)
+    shares |= {("pool", str(name)): ettr(part) for name, part in by_pool}
     table = with_column(table, "ettr", shares)
     if serving is None:
         return table

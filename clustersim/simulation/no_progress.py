@@ -50,7 +50,14 @@ checkpoint is made after 60 min; no job that runs longer than that can make prog
             f"checkpoints: each takes {format_duration(checkpoints.cost)}, and one is made after "
             f"every {format_duration(interval)} of work"
         )
-    for source in failure_sources(failures):
+    sources = failure_sources(failures)
+    if not sources and interval == "optimal":
+        notes.append(
+            "Note: failures.checkpoints: nothing fails, so the optimal interval is infinite and "
+            "jobs save their state only when they are stopped; set an interval for jobs that are "
+            "stopped without saving"
+        )
+    for source in sources:
         life = source.time_to_failure
         if source.slowdown is not None or life.kind != "constant":
             continue

@@ -16,14 +16,15 @@ from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
 
 __all__ = [
-    "attempt_of_ranges",
+    "WORK_SHARE",
     "by_node",
     "in_ranges",
-    "one_row_an_attempt",
     "range_texts",
     "read_ranges",
 ]
 
+WORK_SHARE = "work_share"
+"""Column of allocations: the share of an attempt's work that is done on the row's nodes."""
 _RANGE = r"^(?P<first>\d+)(?:-(?P<last>\d+))?:(?P<chips>\d+)$"
 
 
@@ -80,7 +81,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The same columns, except that ``node`` (int32; -1 if the text is empty) replaces ``nodes``,
-        and ``n_accelerators`` refers to this node.
+        and ``n_accelerators`` and ``work_share`` (if there is one) refer to this node.
 
     Raises
     ------
@@ -101,6 +102,8 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     at = expanded.columns.tolist().index("nodes")
     expanded = expanded.drop(columns="nodes")
     expanded.insert(at, "node", (first[of_range] + within).astype(np.int32))
+    if WORK_SHARE in expanded:
+        expanded[WORK_SHARE] *= chips[of_range] / expanded["n_accelerators"]
     expanded["n_accelerators"] = chips[of_range]
     return expanded
 
@@ -156,7 +159,8 @@ def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
         Has the columns ``node`` and ``n_accelerators``. Consecutive rows that agree in all other
         columns become one row.
     """
-    others = [name for name in table.columns if name not in ("node", "n_accelerators")]
+    of_node = ("node", "n_accelerators", WORK_SHARE)
+    others = [name for name in table.columns if name not in of_node]
     n_rows = len(table)
     if n_rows == 0:
         return table.rename(columns={"node": "nodes"}).astype({"nodes": "string"})
@@ -178,72 +182,6 @@ def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
     compact = compact.drop(columns="node")
     compact.insert(at, "nodes", pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string"))
     compact["n_accelerators"] = np.add.reduceat(chips, row)
+    if WORK_SHARE in table:
+        compact[WORK_SHARE] = np.add.reduceat(table[WORK_SHARE].to_numpy(dtype=np.float64), row)
     return compact
-
-
-def one_row_an_attempt(ranges: pd.DataFrame) -> pd.DataFrame:
-    """Return allocations with one row for each attempt, also for those on several pools.
-
-    Parameters
-    ----------
-    ranges : pandas.DataFrame
-        ``Result.allocation_ranges``, in order of job, then of start.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The first row of each attempt, with the accelerators of all its pools.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from clustersim.simulation.node_ranges import one_row_an_attempt
-    >>> ranges = pd.DataFrame(
-    ...     {
-    ...         "job_id": [1, 1, 2],
-    ...         "pool": ["h200", "h20", "h20"],
-    ...         "n_accelerators": [16, 8, 8],
-    ...         "start_s": 0.0,
-    ...         "end_s": 60.0,
-    ...     }
-    ... )
-    >>> one_row_an_attempt(ranges)[["job_id", "n_accelerators"]].to_numpy().tolist()
-    [[1, 24], [2, 8]]
-    """
-    keys = [ranges[name].to_numpy() for name in ("job_id", "start_s", "end_s")]
-    same = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
-    if not same.any():
-        return ranges
-    first = np.r_[True, ~same]
-    size = np.add.reduceat(ranges["n_accelerators"].to_numpy(), np.flatnonzero(first))
-    return ranges[first].assign(n_accelerators=size)
-
-
-def attempt_of_ranges(ranges: pd.DataFrame, attempts: pd.DataFrame) -> Ints | None:
-    """Return the row of the table of attempts to which each row of allocations belongs.
-
-    Both tables have the same order, and the rows of an attempt on several pools follow each other
-    and have its accelerators together.
-
-    Parameters
-    ----------
-    ranges, attempts : pandas.DataFrame
-        Tables of one result.
-
-    Returns
-    -------
-    int64 array (rows of `ranges`,) or None
-        None if the two tables do not have the same accelerators.
-
-    Examples
-    --------
-    >>> held = pd.DataFrame({"n_accelerators": [8, 16, 4]})
-    >>> attempt_of_ranges(held, pd.DataFrame({"n_accelerators": [24, 4]})).tolist()
-    [0, 0, 1]
-    """
-    until = attempts["n_accelerators"].to_numpy(dtype=np.int64).cumsum()
-    reached = ranges["n_accelerators"].to_numpy(dtype=np.int64).cumsum()
-    if not np.isin(until, reached).all() or reached[-1:].tolist() != until[-1:].tolist():
-        return None
-    found: Ints = np.searchsorted(until, reached)
-    return found

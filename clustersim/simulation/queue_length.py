@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
+from clustersim.simulation.attempt_parts import one_row_an_attempt
 from clustersim.simulation.metrics import in_service
-from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
 

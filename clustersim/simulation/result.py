@@ -59,7 +59,8 @@ class Result(Brief):
         ``finish_s``, ``reason``.
     allocation_ranges : pandas.DataFrame
         One row per attempt at a job, with the ranges of nodes on which it ran: ``job_id``,
-        ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``, ``end_s``. A
+        ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``, ``end_s``, and
+        ``work_share`` if an attempt was on several pools. A
         table with one row per node, as written by earlier versions, is also accepted.
     utilisation : pandas.DataFrame
         Allocated and installed accelerators of each pool, as a step function of time.
@@ -170,7 +171,7 @@ class Result(Brief):
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
-        """Return a copy with only the first `count` submitted jobs and their allocations.
+        """Return a copy with only the first `count` submitted jobs and their attempts.
 
         Utilisation and summary still refer to all jobs.
 
@@ -185,8 +186,13 @@ class Result(Brief):
         [1]
         """
         jobs = self.jobs.iloc[:count]
-        kept = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
-        return replace(self, jobs=jobs, allocation_ranges=self.allocation_ranges[kept])
+
+        def of_these(table: pd.DataFrame) -> pd.DataFrame:
+            return table[table["job_id"].isin(jobs["job_id"]).to_numpy()]
+
+        attempts = None if self.attempts is None else of_these(self.attempts)
+        held = of_these(self.allocation_ranges)
+        return replace(self, jobs=jobs, allocation_ranges=held, attempts=attempts)
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet, and the summary and provenance as JSON, to a new folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
+from clustersim.engine.attempts import Attempts
 from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
@@ -26,7 +28,7 @@ from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import JobColumns, NodePlacement, Partition, Placement, Policy
-from clustersim.scheduling.holding import Split
+from clustersim.scheduling.holding import Part, Split, work_shares
 from clustersim.scheduling.plugins import plugin_file
 from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
@@ -39,6 +41,9 @@ from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
 
 __all__ = ["Ran", "Setting", "job_columns", "limits_of", "run_jobs", "stopped_if_stalled"]
 
+_REPORT_S = 0.5
+"""Seconds between two reports of the simulated time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -50,6 +55,8 @@ class Ran:
     node_events: list[NodeEvent] | None
     held: dict[int, str]
     """What held jobs outside their queues at the end of the run."""
+    work_shares: Mapping[int, Sequence[float]]
+    """For each attempt on several pools, the share of its work that each of its parts does."""
     kept_free: Held | None = None
     estimate_s: Floats | None = None
     notes: Sequence[str] = ()
@@ -123,6 +130,9 @@ def run_jobs(
             check=setting.check,
             progress=setting.progress,
         )
+        if (at := getattr(setting.progress, "at", None)) is not None and setting.progress:
+            report = _now_and_then(simulation, setting.progress, at, len(rows))
+            simulation.around_passes(after=report)
         if entry is not None:
             simulation.shared.setdefault("quotas", []).extend(entry.uses())
             if gates is not None and entry.budgets:
@@ -134,12 +144,33 @@ def run_jobs(
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
     held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
-    ran = Ran(rows, partitions, record, None if driver is None else driver.log, held)
+    shares = _work_shares(record.attempts, columns, _columns(runtimes.run_s, rows), partitions)
+    events = None if driver is None else driver.log
+    ran = Ran(rows, partitions, record, events, held, shares)
     if driver is None or setting.planned.is_empty:
         return ran
     estimate_s = runtimes.estimate_s[:, rows]
     kept_free = ahead.kept_free(driver)
     return replace(ran, kept_free=kept_free, estimate_s=estimate_s, notes=ahead.notes)
+
+
+def _now_and_then(
+    simulation: Simulation,
+    progress: Callable[[int, int], None],
+    at: Callable[[float], None],
+    n_jobs: int,
+) -> Callable[[], None]:
+    """Return a function that reports the jobs that have ended and the simulated time, if due."""
+    due_s = time.monotonic() + _REPORT_S
+
+    def report() -> None:
+        nonlocal due_s
+        if time.monotonic() >= due_s:
+            at(simulation.clock.now)
+            progress(simulation.n_ended, n_jobs)
+            due_s = time.monotonic() + _REPORT_S
+
+    return report
 
 
 class _Ahead:
@@ -203,6 +234,21 @@ def _entry_limits(
         )
     entry = limits_of(quotas, columns, partitions, policy)
     return replace(columns, choices=entry.choices), entry
+
+
+def _work_shares(
+    attempts: Attempts,
+    columns: JobColumns,
+    run_s: Sequence[Sequence[float]],
+    partitions: Sequence[Partition],
+) -> dict[int, list[float]]:
+    """Return the shares of work of the parts of each attempt on several pools."""
+    found = {}
+    for attempt, held in attempts.parts.items():
+        if len(held) > 1:
+            parts = [Part(partitions[index], n, ()) for index, n in held]
+            found[attempt] = work_shares(columns, run_s, int(attempts.job[attempt]), parts)
+    return found
 
 
 def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:

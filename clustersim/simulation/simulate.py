@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.availability.serving import ServiceDemand, serving_table
+from clustersim.availability.serving import ServiceDemand
 from clustersim.availability.windows import planned_windows
 from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.partitions import build_partitions
-from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, names_former_arguments
 from clustersim.files import validate
@@ -31,16 +30,14 @@ from clustersim.scheduling import (
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself
 from clustersim.scheduling.quotas import Quotas
-from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.entry_limits import quotas_of_policy
-from clustersim.simulation.metrics import summary, vc_accelerator_seconds
+from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import preemption_notes
-from clustersim.simulation.result import Result, versions
+from clustersim.simulation.result import Result
 from clustersim.simulation.run_jobs import (
-    Ran,
     Setting,
     job_columns,
     limits_of,
@@ -50,8 +47,6 @@ from clustersim.simulation.run_jobs import (
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.simulation.speeds import RunTimeModel, Speeds
-from clustersim.simulation.unfinished import unfinished_reasons
-from clustersim.simulation.window_costs import windows_table
 from clustersim.simulation.windows import (
     NOTHING_PLANNED,
     PLANNED_WINDOWS,
@@ -132,7 +127,9 @@ def simulate(
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called regularly with the number of jobs that have ended and the total number of jobs.
+        Called regularly with the number of jobs that have ended and the total number of jobs. If
+        it has a method ``at``, this is called about twice a second with the simulated time in
+        seconds.
 
     Returns
     -------
@@ -173,13 +170,9 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
-    runtimes = run_times
-    if not isinstance(runtimes, Runtimes):
-        runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, runtimes))
-    if scheduling.exact_estimates:
-        runtimes = replace(runtimes, estimate_s=runtimes.run_s)
-    if recovery is not None:
-        runtimes = _with_checkpoints(runtimes, recovery)
+    if not isinstance(run_times, Runtimes):
+        run_times = find_runtimes(jobs, Speeds(cluster, catalogue, run_times))
+    runtimes = _with_estimates(run_times, recovery, exact=scheduling.exact_estimates)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with stopped_if_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
@@ -203,19 +196,17 @@ def simulate(
         )
         ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
-    result = _result(jobs, ran, cluster, eligible, services, spans=spans)
-    provenance = _provenance(ran.record, time.perf_counter() - began)
-    provenance["fleet"] = _fleet(cluster, make_placement.__name__)
+    result = result_of(jobs, ran, cluster, eligible, services, spans=spans)
+    facts = run_facts(ran.record, time.perf_counter() - began)
+    facts["fleet"] = fleet_facts(cluster, make_placement.__name__)
     if not planned.is_empty:
         names = [pool.name for pool in cluster.pools]
-        provenance[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
+        facts[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
-    if notes:
-        provenance["notes"] = notes
-    return replace(result, provenance=provenance)
+    return replace(result, provenance={**facts, **({"notes": notes} if notes else {})})
 
 
 def _eligible(
@@ -254,99 +245,19 @@ def _eligible(
     return eligible, depend, quotas
 
 
-def _result(
-    jobs: pd.DataFrame,
-    ran: Ran,
-    cluster: Cluster,
-    eligible: Eligibility,
-    demands: Sequence[ServiceDemand],
-    *,
-    spans: bool,
-) -> Result:
-    """Return the result of a run, with an empty provenance."""
-    rows, partitions, record = ran.rows, ran.partitions, ran.record
-    unfinished = unfinished_reasons(
-        record,
-        partitions,
-        jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
-        jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
-        eligible.choices,
-        eligible.choice_of[rows],
-        ran.held,
-        spans=spans,
-    )
-    job_rows = tables.jobs_table(
-        jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
-    )
-    allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
-    asked = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
-    attempts = outages = serving = None
-    by_policy = tables.preemptions(record.attempts, len(rows))
-    if by_policy.any():
-        of_all = np.zeros(len(job_rows), dtype=np.int64)
-        of_all[rows] = by_policy
-        job_rows["preemptions"] = of_all
-    if ran.node_events is not None or by_policy.any() or record.attempts.has_sizes(asked):
-        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
-    if ran.node_events is not None:
-        outages = tables.outages_table(ran.node_events, cluster)
-        if demands:
-            serving = serving_table(demands, outages, cluster, record.end_s)
-    use = tables.utilisation(allocated, cluster, record.end_s, outages, services=bool(demands))
-    begin_s = float(job_rows["submit_s"].iloc[0])
-    owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
-    total = summary(job_rows, use, allocated, owned, attempts, serving)
-    windows = None
-    if ran.kept_free is not None:
-        assert ran.estimate_s is not None, "they come together"
-        windows = windows_table(
-            ran.kept_free,
-            record,
-            cluster,
-            partitions,
-            jobs["job_id"].to_numpy()[rows].tolist(),
-            jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
-            jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
-            ran.estimate_s,
-            eligible.choices,
-            eligible.choice_of[rows],
-        )
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
+def _with_estimates(runtimes: Runtimes, recovery: Recovery | None, *, exact: bool) -> Runtimes:
+    """Return run times with the estimates that policies see: the real run times if `exact`.
 
-
-def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
-    """Return what metrics need to know of the cluster, as plain data."""
-    pools = {
-        pool.name: {
-            "accelerator": pool.accelerator,
-            "nodes": pool.n_nodes,
-            "chips_per_node": pool.chips_per_node,
-            "virtual_clusters": {str(k): int(n) for k, n in pool.virtual_clusters.items()},
-        }
-        for pool in cluster.pools
-    }
-    return {"placement": placement, "pools": pools}
-
-
-def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
-    """Add the time for checkpoints to estimates that equal the run time.
-
-    Other estimates come from users and already include this time.
+    The time for checkpoints is added to estimates that equal the run time. Other estimates come
+    from users and already include this time.
     """
-    exact = runtimes.estimate_s == runtimes.run_s
+    if exact:
+        runtimes = replace(runtimes, estimate_s=runtimes.run_s)
+    if recovery is None:
+        return runtimes
+    exactly = runtimes.estimate_s == runtimes.run_s
     standing_s = recovery.standing_s(runtimes.run_s)
-    return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
-
-
-def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
-    """Return the facts that a run adds to the provenance of its result."""
-    return {
-        "versions": versions(),
-        "scheduling_passes": record.passes,
-        "simulated_s": record.end_s,
-        "wall_s": wall_s,
-        "interrupted": record.interrupted,
-    }
+    return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exactly, standing_s, 0.0))
 
 
 def _without_refused(

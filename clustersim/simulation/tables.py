@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,8 @@ from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
 from clustersim.scheduling.queue import Partition
-from clustersim.simulation.node_ranges import range_texts
+from clustersim.simulation.dependencies import Dependencies
+from clustersim.simulation.node_ranges import WORK_SHARE, range_texts
 from clustersim.simulation.waits import total_wait_s
 from clustersim.topology import Cluster
 
@@ -49,7 +51,7 @@ STOPS = {
 
 _ADDED = (
     *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
-    *("preemptions", "waited_for"),
+    *("eligible_s", "preemptions", "waited_for"),
 )
 
 
@@ -85,9 +87,10 @@ def jobs_table(
         `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``wait_s`` (from
         submission to this start), ``finish_s`` (seconds; NaN for a job that did not start or
         finish), ``total_wait_s`` (seconds in the queue over all attempts, see
-        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work) and
-        ``reason`` (why it did not finish). A column of the input with one of these names is kept as
-        ``recorded_<name>``.
+        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work),
+        ``reason`` (why it did not finish) and, if dependencies or earliest times held a job,
+        ``eligible_s`` (when they no longer did). A column of the input with one of these names is
+        kept as ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -119,7 +122,30 @@ def jobs_table(
         },
         index=jobs.index,
     )
-    return pd.concat([jobs.rename(columns=taken), added], axis=1)
+    table = pd.concat([jobs.rename(columns=taken), added], axis=1)
+    eligible_s = _eligible_s(jobs, simulated, record, finish)
+    return table if eligible_s is None else table.assign(eligible_s=eligible_s)
+
+
+def _eligible_s(
+    jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord, finish_s: Floats
+) -> Floats | None:
+    """Return when each job could start as far as it depends on no resources, seconds.
+
+    None if this is its submission for all jobs; NaN for a job that always waited for others.
+    """
+    depend = Dependencies.of(jobs)
+    if depend is None:
+        return None
+    done_s = np.where(np.isnan(finish_s), np.inf, finish_s)
+    ended_s, attempts = done_s.copy(), record.attempts
+    gone = attempts.cause == StopCause.CANCELLED
+    ended_s[simulated[attempts.job[gone]]] = attempts.end_s[gone]
+    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
+    eligible_s = np.maximum.reduce([submit_s, *depend.until_s(ended_s, done_s)])
+    if (eligible_s == submit_s).all():
+        return None
+    return np.where(np.isinf(eligible_s), np.nan, eligible_s)
 
 
 def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord) -> Floats:
@@ -165,15 +191,24 @@ def allocation_ranges(
     record: RunRecord,
     cluster: Cluster,
     partitions: list[Partition],
+    work_shares: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return one row per attempt at a job and pool, with the nodes on which it ran.
+
+    Parameters
+    ----------
+    jobs, simulated, record, cluster, partitions
+        As for :func:`jobs_table`.
+    work_shares : mapping of int to sequence of float
+        For each attempt on several pools, the share of its work that each of its parts does.
 
     Returns
     -------
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
         ``end_s`` (seconds; the end of the simulation for a job that is still running), in order of
-        job, then of start. An attempt on several pools has a row for each of them. ``nodes`` are
+        job, then of start. An attempt on several pools has a row for each of them; if there is
+        one, ``work_share`` is the share of each attempt's work that is done there. ``nodes`` are
         ranges of indices in the pool with the accelerators on each node (``0-63:8,70:4``); empty
         if the placement does not track nodes. Use
         :func:`~clustersim.simulation.node_ranges.by_node` for one row per node.
@@ -182,7 +217,7 @@ def allocation_ranges(
     parts = _parts(attempts)
     at, partition = parts.attempt, parts.partition
     end = attempts.end_s[at]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "job_id": jobs["job_id"].to_numpy()[simulated[attempts.job[at]]],
             "pool": _labelled(
@@ -197,6 +232,12 @@ def allocation_ranges(
             "end_s": np.where(np.isfinite(end), end, record.end_s),
         }
     )
+    if work_shares:
+        table[WORK_SHARE] = [
+            work_shares[attempt][number] if attempt in work_shares else 1.0
+            for attempt, number in zip(at.tolist(), parts.number.tolist(), strict=True)
+        ]
+    return table
 
 
 class _Parts(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 
 from clustersim.sites.cells import number_of, whole
 from clustersim.sites.queue import QueuedJob, QueueState, finite
-from clustersim.sites.slurm_queue import at_time
+from clustersim.sites.slurm_queue_jobs import at_time
 
 __all__ = ["CONDOR_COMMAND", "is_class_ads", "read_condor_q"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from clustersim.sites.cells import Times, duration_s
 from clustersim.sites.queue import QueuedJob, QueueState
-from clustersim.sites.slurm_queue import at_time
+from clustersim.sites.slurm_queue_jobs import at_time
 from clustersim.workload.readers.observed import is_running, is_waiting
 from clustersim.workload.readers.site_logs.programs.grid_engine import devices_asked
 from clustersim.workload.readers.site_logs.programs.json_jobs import row_of_json_job

@@ -41,7 +41,7 @@ def read_qstat_json(document: Mapping[str, Any], source: str, zone: tzinfo | Non
 
 
 def _at(state: QueueState, taken: Any) -> QueueState:
-    from clustersim.sites.slurm_queue import at_time
+    from clustersim.sites.slurm_queue_jobs import at_time
 
     return at_time(state, taken)
 

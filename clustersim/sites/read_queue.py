@@ -37,12 +37,12 @@ from clustersim.sites.read_site import items_of
 from clustersim.sites.slurm_queue import (
     SQUEUE_COMMAND,
     SQUEUE_NAMES,
-    at_time,
     is_squeue,
     read_scontrol_jobs,
     read_squeue,
     read_squeue_json,
 )
+from clustersim.sites.slurm_queue_jobs import at_time
 from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.time_zones import parse_zone

@@ -11,6 +11,7 @@ from clustersim.analysis.values import Scalar
 from clustersim.errors import unknown_name
 from clustersim.studies.plot_kinds import check_plots, parameters_of
 from clustersim.studies.spec import Range, Replications, StudySpec
+from clustersim.units import listed
 from clustersim.workload.named_groups import group_problems
 
 __all__ = ["check_groups", "check_pools", "check_study"]
@@ -152,8 +153,25 @@ def _check_comparison(spec: StudySpec) -> Iterator[str]:
         yield f"compare.baseline: {unknown_name('value', compare.baseline, map(str, listed))}"
     elif len(listed) == 1:
         yield f"compare.of: {compare.of} has only one value, {listed[0]!r}; list two or more"
+    else:
+        yield from _check_pairs(spec, compare.of)
     if spec.capacity is not None and compare.of == spec.capacity.of:
         yield f"compare.of: {compare.of} must not be the parameter of the capacity search"
+
+
+def _check_pairs(spec: StudySpec, of: str) -> Iterator[str]:
+    """Check that points exist that differ in the compared parameter alone."""
+    for group in spec.paired:
+        others = [path for path in group if path != of]
+        if of not in group or not others:
+            continue
+        rest = [tuple(map(str, row)) for row in zip(*(group[path] for path in others), strict=True)]
+        if len(set(rest)) == len(rest):
+            what = f"{listed(others)} {'advances' if len(others) == 1 else 'advance'}"
+            yield (
+                f"compare.of: no two points differ in {of} alone, because {what} with it "
+                "(paired); define the systems as cases of the base scenario and compare `case`"
+            )
 
 
 def _check_rule(spec: StudySpec) -> Iterator[str]:

@@ -145,15 +145,10 @@ def make_runs(
     --------
     >>> import clustersim as cs
     >>> from clustersim.studies import make_runs
-    >>> study = {
-    ...     "name": "two loads",
-    ...     "base": {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-    ...     },
-    ...     "parameters": {"workload.load": [0.5, 0.9]},
-    ...     "replications": 2,
-    ... }
+    >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+    >>> base = {"cluster": "mixed-small", "workload": jobs}
+    >>> changes = {"scheduler.policy": ["fcfs"]}
+    >>> study = {"name": "one point", "base": base, "parameters": changes, "replications": 1}
     >>> make_runs(study, "out", workers=1)
     True
     >>> cs.load_result("out").runs["status"].unique().tolist()

@@ -175,21 +175,21 @@ class PlotKind:
         --------
         >>> import clustersim as cs
         >>> from clustersim.studies.spec import Plot
-        >>> def panels(result, plot):
-        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
-        >>> about = {"title": "Runs", "description": "Number of runs."}
-        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> kind = cs.PlotKind(
+        ...     name="twice",
+        ...     title="Runs",
+        ...     description="The same picture twice.",
+        ...     panels=lambda result, plot: [],
+        ...     pictures=lambda result, plot: [plot, plot],
+        ... )
         >>> cs.register_plot(kind)
-        >>> base = {
-        ...     "cluster": "mixed-small",
-        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-        ... }
+        >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+        >>> base = {"cluster": "mixed-small", "workload": jobs}
         >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
         >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
         True
-        >>> plot = Plot(kind="count")
-        >>> kind.drawn_pictures(cs.load_result("out"), plot) == [plot]
-        True
+        >>> len(kind.drawn_pictures(cs.load_result("out"), Plot(kind="twice")))
+        2
         """
         if self.pictures is None:
             return [plot]
@@ -218,10 +218,8 @@ class PlotKind:
         >>> about = {"title": "Runs", "description": "Number of runs."}
         >>> kind = cs.PlotKind(name="count", **about, panels=panels)
         >>> cs.register_plot(kind)
-        >>> base = {
-        ...     "cluster": "mixed-small",
-        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-        ... }
+        >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+        >>> base = {"cluster": "mixed-small", "workload": jobs}
         >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
         >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
         True
@@ -247,19 +245,15 @@ class PlotKind:
         --------
         >>> import clustersim as cs
         >>> from clustersim.studies.spec import Plot
-        >>> def panels(result, plot):
-        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
-        >>> about = {"title": "Runs", "description": "Number of runs."}
-        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> about = {"title": "Nothing", "description": "No panels."}
+        >>> kind = cs.PlotKind(name="nothing", **about, panels=lambda result, plot: [])
         >>> cs.register_plot(kind)
-        >>> base = {
-        ...     "cluster": "mixed-small",
-        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-        ... }
+        >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+        >>> base = {"cluster": "mixed-small", "workload": jobs}
         >>> tree = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
         >>> study = cs.define_study(tree)
-        >>> list(kind.problems(study.spec, Plot(kind="count", x="scheduler.policy")))
-        ['.x: not allowed for kind count, which takes none of x, y, by and value']
+        >>> list(kind.problems(study.spec, Plot(kind="nothing", x="scheduler.policy")))
+        ['.x: not allowed for kind nothing, which takes none of x, y, by and value']
         """
         given = plot.named
         with _named(self):

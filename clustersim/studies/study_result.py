@@ -55,15 +55,10 @@ class StudyResult(Brief):
     Examples
     --------
     >>> import clustersim as cs
-    >>> study = {
-    ...     "name": "two loads",
-    ...     "base": {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-    ...     },
-    ...     "parameters": {"workload.load": [0.5, 0.9]},
-    ...     "replications": 2,
-    ... }
+    >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+    >>> base = {"cluster": "mixed-small", "workload": jobs}
+    >>> grid = {"workload.load": [0.5, 0.9]}
+    >>> study = {"name": "two loads", "base": base, "parameters": grid, "replications": 2}
     >>> cs.run_study(study, "out", workers=1)
     True
     >>> result = cs.load_result("out")
@@ -292,15 +287,10 @@ def load_result(folder: str | Path) -> StudyResult:
     Examples
     --------
     >>> import clustersim as cs
-    >>> study = {
-    ...     "name": "two loads",
-    ...     "base": {
-    ...         "cluster": "mixed-small",
-    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
-    ...     },
-    ...     "parameters": {"workload.load": [0.5, 0.9]},
-    ...     "replications": 2,
-    ... }
+    >>> jobs = {"generate": "philly-2017", "jobs": 50, "load": 0.5}
+    >>> base = {"cluster": "mixed-small", "workload": jobs}
+    >>> grid = {"scheduler.policy": ["fcfs", "easy"]}
+    >>> study = {"name": "two policies", "base": base, "parameters": grid, "replications": 2}
     >>> cs.run_study(study, "out", workers=1)
     True
     >>> len(cs.load_result("out").runs)

@@ -1,7 +1,8 @@
 """Clusters: topology files, networkx graphs, compiled arrays and summaries."""
 
 from clustersim.topology.cluster import Cluster, Pool, compile_cluster, single_pool
-from clustersim.topology.fabric import Fabric, LinkLevel, Tier, Trunk
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import LinkLevel, Tier, Trunk
 from clustersim.topology.graph import build_graph
 from clustersim.topology.load import (
     find_topology,

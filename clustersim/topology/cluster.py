@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
-from clustersim.topology.fabric import Trunk
+from clustersim.topology.fabric_parts import Trunk
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
 
 __all__ = ["Cluster", "Pool", "compile_cluster", "single_pool"]

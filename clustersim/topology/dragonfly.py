@@ -17,7 +17,8 @@ from pydantic import Field
 
 from clustersim.array_types import Ints
 from clustersim.files import FileModel
-from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import Endpoints, LinkLevel, Tier, Trunk, Vertices, Wiring
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["Dragonfly", "DragonflyFabric"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clustersim.errors import check_kind
-from clustersim.topology.fabric import Fabric, Wiring
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import Wiring
 from clustersim.topology.spec import ClusterSpec
 
 if TYPE_CHECKING:

@@ -19,17 +19,8 @@ from pydantic import Field
 
 from clustersim.array_types import Ints
 from clustersim.files import FileModel
-from clustersim.topology.fabric import (
-    Endpoints,
-    Fabric,
-    LinkLevel,
-    Ratio,
-    Tier,
-    Trunk,
-    Vertices,
-    Wiring,
-    ratio_note,
-)
+from clustersim.topology.fabric import Fabric, Ratio, ratio_note
+from clustersim.topology.fabric_parts import Endpoints, LinkLevel, Tier, Trunk, Vertices, Wiring
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]

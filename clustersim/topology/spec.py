@@ -12,7 +12,8 @@ from clustersim.brief import Brief
 from clustersim.errors import ClusterSimError
 from clustersim.files import FileModel
 from clustersim.topology.dragonfly import Dragonfly
-from clustersim.topology.fabric import Endpoints, Fabric
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import Endpoints
 from clustersim.topology.fat_tree import FatTree
 from clustersim.topology.mesh import FullMesh, NoFabric
 from clustersim.topology.rail import RailOptimised

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from clustersim.brief import Brief
 from clustersim.errors import check_kind
-from clustersim.topology.fabric import LinkLevel, Tier
+from clustersim.topology.fabric_parts import LinkLevel, Tier
 from clustersim.topology.spec import ClusterSpec, PoolSpec
 
 __all__ = ["ClusterSummary", "PoolSummary", "summarise"]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clustersim.files import FileModel
-from clustersim.topology.fabric import Endpoints, Fabric, LinkLevel, Tier, Trunk, Vertices, Wiring
+from clustersim.topology.fabric import Fabric
+from clustersim.topology.fabric_parts import Endpoints, LinkLevel, Tier, Trunk, Vertices, Wiring
 from clustersim.units import Bandwidth, Duration
 
 __all__ = ["Torus", "TorusFabric"]

@@ -15,6 +15,7 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
+from clustersim.scheduling import Policy
 from clustersim.simulation.eligibility import (
     ignored_virtual_clusters,
     named_partitions,
@@ -28,6 +29,7 @@ from clustersim.topology import (
     single_pool,
 )
 from clustersim.units import capital, counted, format_count, format_duration
+from clustersim.validation.candidates import with_own_options
 from clustersim.validation.places import Place, places_of
 from clustersim.validation.recorded import (
     EARLY_S,
@@ -78,6 +80,8 @@ class Case:
         Waits (seconds) that are known of the site although the log has no starts: ``mean``,
         ``median``, ``p95``.
     notes : tuple of str
+    options, placement_options : mapping of str to object
+        Options of the policies, each for those that have it, and of the placement.
     """
 
     source: str
@@ -93,6 +97,12 @@ class Case:
     most_in_use: int = 0
     given: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    placement_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def policy(self, name: str) -> type[Policy]:
+        """Return a policy with those options that it has."""
+        return with_own_options(name, self.options)
 
     @cached_property
     def submit_s(self) -> Floats:

@@ -5,7 +5,7 @@ Each takes what it grants from the log, and leaves everything else to a policy o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappush
 
 import numpy as np
@@ -61,19 +61,17 @@ def with_ceilings(
         Slurm and PBS; otherwise, they are held until it has started.
     """
     groups = group.tolist()
-    weights = [weight.tolist() for weight, _ in ceilings]
     most = [own.tolist() for _, own in ceilings]
     free = [
         own < 0 or all(limits[own] == np.inf for limits in most) for own in groups
     ]  # fmt: skip
-    every = range(len(weights))
 
     class WithCeilings(base):  # type: ignore[misc, valid-type]
         """Holds jobs of groups that are at a ceiling."""
 
         def __init__(self, queue: Queue) -> None:
             super().__init__(queue)
-            self._used: dict[int, list[int]] = {}
+            self._room = _Room(groups, ceilings)
             self._held: dict[int, list[int]] = {}
             self._admits = False
 
@@ -82,8 +80,8 @@ def with_ceilings(
                 super().submit(job)
                 return
             held = self._held.setdefault(groups[job], [])
-            if self._has_room(job) and (passing or not held):
-                self._count(job, 1)
+            if self._room.has(job) and (passing or not held):
+                self._room.count(job, 1)
                 super().submit(job)
             else:
                 held.append(job)
@@ -92,11 +90,11 @@ def with_ceilings(
             super().finish(job, partition)
             if free[job]:
                 return
-            self._count(job, -1)
+            self._room.count(job, -1)
             still_held: list[int] = []
             for waiting in self._held[groups[job]]:
-                if self._has_room(waiting) and (passing or not still_held):
-                    self._count(waiting, 1)
+                if self._room.has(waiting) and (passing or not still_held):
+                    self._room.count(waiting, 1)
                     self._admits = True
                     super().resubmit(waiting)
                     self._admits = False
@@ -104,19 +102,32 @@ def with_ceilings(
                     still_held.append(waiting)
             self._held[groups[job]] = still_held
 
-        def _count(self, job: int, sign: int) -> None:
-            used = self._used.setdefault(groups[job], [0] * len(weights))
-            for at in every:
-                used[at] += sign * weights[at][job]
-
-        def _has_room(self, job: int) -> bool:
-            used = self._used.get(groups[job])
-            if used is None or not any(used):
-                return True
-            own = groups[job]
-            return all(used[at] + weights[at][job] <= most[at][own] for at in every)
-
     return WithCeilings
+
+
+class _Room:
+    """What is left below the ceilings of groups; see :func:`with_ceilings`."""
+
+    def __init__(self, groups: Sequence[int], ceilings: Sequence[tuple[Ints, Floats]]) -> None:
+        self._groups = groups
+        self._weights = [weight.tolist() for weight, _ in ceilings]
+        self._most = [own.tolist() for _, own in ceilings]
+        self._every = range(len(ceilings))
+        self._used: dict[int, list[int]] = {}
+
+    def count(self, job: int, sign: int) -> None:
+        """Count a job that enters (1) or has ended (-1)."""
+        used = self._used.setdefault(self._groups[job], [0] * len(self._weights))
+        for at in self._every:
+            used[at] += sign * self._weights[at][job]
+
+    def has(self, job: int) -> bool:
+        """Whether there is room for a job; always for the first of its group."""
+        own = self._groups[job]
+        used = self._used.get(own)
+        if used is None or not any(used):
+            return True
+        return all(used[at] + self._weights[at][job] <= self._most[at][own] for at in self._every)
 
 
 class Closable(Pooled):
@@ -204,9 +215,8 @@ def with_capacity(
 
         def __init__(self, queue: Queue) -> None:
             super().__init__(queue)
-            self._at = -1
+            self._closing = _Closing(queue, times, closed, self.looks_ahead)
             self._awake: list[int] = []
-            self._entries: dict[int, tuple[float, int]] = {}
 
         def submit(self, job: int) -> None:
             if job in wakes:
@@ -219,9 +229,8 @@ def with_capacity(
                 super().finish(job, partition)
 
         def schedule(self, now: float) -> None:
-            at = int(np.searchsorted(times, now, side="right")) - 1
-            if at != self._at:
-                self._close(at)
+            for partition in self._closing.changed(now):
+                super().service_changed(partition)
             super().schedule(now)
             self._awake = [job for job in self._awake if not self._woken(job)]
 
@@ -236,28 +245,52 @@ def with_capacity(
                     return True
             return False
 
-        def _close(self, at: int) -> None:
-            self._at = at
-            until = float(times[at + 1]) if at + 1 < len(times) else np.inf
-            parts: dict[int, list[Closable]] = {}
-            for index in self.queue.members:
-                partition = self.queue.partitions[index]
-                placement = partition.placement
-                assert isinstance(placement, Closable)
-                part, numbers = closed[partition.pool, partition.virtual_cluster]
-                number = numbers[at] if at >= 0 else 0
-                parts.setdefault(part, []).append(placement)
-                if self.looks_ahead and index in self._entries:
-                    back, chips = self._entries.pop(index)
-                    partition.calendar.remove_node(back, 0, chips)
-                placement.closed = number
-                if self.looks_ahead and number:
-                    most = min(number, placement.capacity)
-                    self._entries[index] = until, most
-                    partition.calendar.add_node(until, 0, most)
-                super().service_changed(partition)
-            for own in parts.values():
-                for placement in own:
-                    placement.together = tuple(own)
-
     return WithCapacity
+
+
+class _Closing:
+    """Closes the accelerators of a queue's partitions over time; see :func:`with_capacity`."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        times: Floats,
+        closed: Mapping[tuple[int, str], tuple[int, Sequence[int]]],
+        looks_ahead: bool,
+    ) -> None:
+        self._queue, self._times, self._closed = queue, times, closed
+        self._looks_ahead = looks_ahead
+        self._at = -1
+        self._entries: dict[int, tuple[float, int]] = {}
+
+    def changed(self, now: float) -> Iterator[Partition]:
+        """Close what is closed now, and yield each partition after its change; none as before."""
+        at = int(np.searchsorted(self._times, now, side="right")) - 1
+        if at == self._at:
+            return
+        self._at = at
+        parts: dict[int, list[Closable]] = {}
+        for index in self._queue.members:
+            partition = self._queue.partitions[index]
+            placement = partition.placement
+            assert isinstance(placement, Closable)
+            part, numbers = self._closed[partition.pool, partition.virtual_cluster]
+            parts.setdefault(part, []).append(placement)
+            self._close(index, placement, numbers[at] if at >= 0 else 0)
+            yield partition
+        for own in parts.values():
+            for placement in own:
+                placement.together = tuple(own)
+
+    def _close(self, index: int, placement: Closable, number: int) -> None:
+        calendar = self._queue.partitions[index].calendar
+        if self._looks_ahead and index in self._entries:
+            back, chips = self._entries.pop(index)
+            calendar.remove_node(back, 0, chips)
+        placement.closed = number
+        if self._looks_ahead and number:
+            later = self._at + 1
+            until = float(self._times[later]) if later < len(self._times) else np.inf
+            most = min(number, placement.capacity)
+            self._entries[index] = until, most
+            calendar.add_node(until, 0, most)

@@ -52,8 +52,9 @@ def replayed(
         case.jobs if jobs is None else jobs,
         case.cluster if cluster is None else cluster,
         Scheduling(
-            policy=policy,
+            policy=case.policy(policy) if isinstance(policy, str) else policy,
             placement=case.placement if placement is None else placement,
+            placement_options=case.placement_options if placement is None else {},
         ),
         by_node=False,
     )
@@ -88,9 +89,8 @@ def _replayed_at_once(case: Case) -> pd.DataFrame:
     jobs = case.jobs.assign(duration_s=0.0)
     if "estimate_s" in jobs:
         jobs["estimate_s"] = 0.0
-    result = simulate(
-        jobs, case.cluster, Scheduling(policy="fcfs", placement=case.placement), by_node=False
-    )
+    scheduling = Scheduling(placement=case.placement, placement_options=case.placement_options)
+    result = simulate(jobs, case.cluster, scheduling, by_node=False)
     if result.interrupted:
         raise KeyboardInterrupt
     return result.jobs

@@ -13,7 +13,7 @@ import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import DAY_S, WEEK_S
-from clustersim.scheduling import Policy, find_policy
+from clustersim.scheduling import Policy
 from clustersim.validation.case import Case
 from clustersim.validation.granted import Closable, in_order, with_capacity, with_ceilings
 from clustersim.validation.replays import replayed
@@ -172,7 +172,7 @@ class Setting:
             return self.policy
         is_job = order < n_jobs
         row = np.where(is_job, order, 0)
-        policy = find_policy(self.policy)
+        policy = self.case.policy(self.policy)
         if self.order_s is not None:
             policy = in_order(self.order_s[row])
         if self.ceilings is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ __all__ = [
     "ANY_WAIT",
     "FLEET",
     "GROUPS",
-    "WAITS",
+    "TIMES",
     "Asked",
     "GroupNames",
     "asked_row",
@@ -36,27 +37,42 @@ __all__ = [
 ]
 
 ALL = "all"
-WAITS = ("mean_wait_s", "p95_wait_s")
-GROUPS = ("jobs", "mean_wait_s", "p95_wait_s", "utilisation", "energy_j", "cost_cny")
+TIMES: Mapping[str, str] = MappingProxyType(
+    {
+        "mean_wait_s": "mean wait",
+        "p95_wait_s": "95th percentile of wait",
+        "mean_total_wait_s": "mean wait over all attempts",
+        "p95_total_wait_s": "95th percentile of wait over all attempts",
+        "mean_jct_s": "mean job completion time",
+        "p95_jct_s": "95th percentile of job completion time",
+    }
+)
+"""Times of jobs that an answer can be about, with their labels; defined as for runs."""
+GROUPS = ("jobs", *TIMES, "utilisation", "energy_j", "cost_cny")
 FLEET = (
     "accelerators",
     "utilisation",
     "power_w",
+    "energy_j",
+    "cost_cny",
     "energy_j_per_year",
     "cost_cny_per_year",
     "backlog_at_end",
     "never",
+    "stops",
+    "time_lost",
+    "unfinished",
 )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The wait that an answer is about.
+    """The wait or completion time that an answer is about.
 
     Attributes
     ----------
     metric : str
-        ``mean_wait_s`` or ``p95_wait_s``; "" for the 95th percentile or, if it is 0 before and
+        One of :data:`TIMES`; "" for the 95th percentile of the wait or, if it is 0 before and
         after, the mean.
     kind, group : str
         The group of jobs, as in the table of groups.
@@ -68,7 +84,7 @@ class Asked:
 
     @classmethod
     def of(cls, name: str, jobs: pd.DataFrame) -> Asked:
-        """Return the wait of a name: ``p95_wait_s`` or, for one group, ``p95_wait_s.GROUP``.
+        """Return the time of a name: ``p95_wait_s`` or, for one group, ``p95_wait_s.GROUP``.
 
         Parameters
         ----------
@@ -82,7 +98,7 @@ class Asked:
         Raises
         ------
         InputError
-            If there is no such wait or group, or the group has too few jobs for the percentile.
+            If there is no such time or group, or the group has too few jobs for the percentile.
 
         Examples
         --------
@@ -93,8 +109,8 @@ class Asked:
         if not name:
             return ANY_WAIT
         metric, dot, group = name.partition(".")
-        if metric not in WAITS:
-            raise InputError("--metric", unknown_name("wait", metric, WAITS))
+        if metric not in TIMES:
+            raise InputError("--metric", unknown_name("metric", metric, [*TIMES]))
         if not dot:
             return cls(metric)
         names = partitions_of_jobs(jobs)
@@ -108,11 +124,11 @@ class Asked:
         else:
             known = [*partitions, *(labels[k] for k in np.unique(index).tolist())]
             raise InputError("--metric", unknown_name("partition or size of jobs", group, known))
-        if metric == "p95_wait_s" and own < ENOUGH_JOBS:
+        if metric.startswith("p95") and own < ENOUGH_JOBS:
             raise InputError(
                 "--metric",
                 f"{group} has {counted(own, 'job')}; a 95th percentile needs {ENOUGH_JOBS}; use "
-                f"mean_wait_s.{group}",
+                f"{metric.replace('p95', 'mean')}.{group}",
             )
         return cls(metric, kind, group)
 
@@ -169,14 +185,16 @@ def groups_of(result: Result, names: GroupNames, begin_s: float) -> pd.DataFrame
     -------
     pandas.DataFrame
         ``kind`` (all, partition or size), ``group`` and the columns :data:`GROUPS`: the number of
-        jobs that can run and were submitted from `begin_s` on; mean and 95th percentile of their
-        wait (NaN with fewer than 20 jobs); the accelerator time that all jobs hold between
+        jobs that can run and were submitted from `begin_s` on; mean and 95th percentile (NaN with
+        fewer than 20 jobs) of their wait until the first start, of that over all attempts, and of
+        the time from submission to finish of those that finished; the accelerator time that all
+        jobs hold between
         `begin_s` and the last submission, as a share of that of the fleet; energy and cost that
         the jobs bear (NaN if not computed).  The jobs that can never run are left out.
     """
     jobs = result.jobs
     runs = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
-    wait_s = _wait_s(result)
+    times = _times_s(result)
     end_s = float(jobs["submit_s"].iloc[-1])
     counted = runs & (jobs["submit_s"] >= begin_s).to_numpy(dtype=bool)
     held = result.allocation_ranges
@@ -188,14 +206,12 @@ def groups_of(result: Result, names: GroupNames, begin_s: float) -> pd.DataFrame
     rows = []
     for kind, group, mask in names.masks(jobs):
         own = mask & runs
-        waits = wait_s[mask & counted]
         rows.append(
             {
                 "kind": kind,
                 "group": group,
-                "jobs": len(waits),
-                "mean_wait_s": float(waits.mean()) if len(waits) else np.nan,
-                "p95_wait_s": float(np.quantile(waits, 0.95)) if _enough(kind, waits) else np.nan,
+                "jobs": int((mask & counted).sum()),
+                **_statistics(kind, {name: own[mask & counted] for name, own in times.items()}),
                 "utilisation": float(used[own].sum()) / available if available > 0 else np.nan,
                 **{
                     name: float(jobs[name].to_numpy()[own].sum()) if name in jobs else np.nan
@@ -217,16 +233,34 @@ def asked_row(groups: pd.DataFrame, asked: Asked) -> pd.Series:
     return pd.Series(np.nan, index=groups.columns, dtype=object)
 
 
-def _enough(kind: str, waits: Floats) -> bool:
-    return len(waits) > 0 and (kind == ALL or len(waits) >= ENOUGH_JOBS)
+def _statistics(kind: str, times: Mapping[str, Floats]) -> dict[str, float]:
+    """Return mean and 95th percentile of times (seconds) of jobs, NaN if there are too few."""
+    found = {}
+    for name, each in times.items():
+        own = each[np.isfinite(each)]
+        enough = len(own) > 0 and (kind == ALL or len(own) >= ENOUGH_JOBS)
+        found[f"mean_{name}"] = float(own.mean()) if len(own) else np.nan
+        found[f"p95_{name}"] = float(np.quantile(own, 0.95)) if enough else np.nan
+    return found
 
 
-def _wait_s(result: Result) -> Floats:
-    """Return the wait of each job; for a job that never started, until the end of the run."""
+def _times_s(result: Result) -> dict[str, Floats]:
+    """Return wait, wait over all attempts and completion time of each job, seconds.
+
+    A job that never started waits until the end of the run; one that did not finish has no
+    completion time (NaN).
+    """
     end_s = float(result.utilisation["time_s"].max())
-    start_s = result.jobs["start_s"].to_numpy(dtype=np.float64)
-    submit_s = result.jobs["submit_s"].to_numpy(dtype=np.float64)
-    return np.asarray(np.where(np.isnan(start_s), end_s, start_s) - submit_s)
+    submit_s, start_s, finish_s, total_s = (
+        result.jobs[name].to_numpy(dtype=np.float64)
+        for name in ("submit_s", "start_s", "finish_s", "total_wait_s")
+    )
+    wait_s = np.where(np.isnan(start_s), end_s, start_s) - submit_s
+    return {
+        "wait_s": wait_s,
+        "total_wait_s": np.where(np.isnan(start_s), wait_s, total_s),
+        "jct_s": finish_s - submit_s,
+    }
 
 
 def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
@@ -236,8 +270,11 @@ def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
     -------
     dict of str to float
         The entries of :data:`FLEET`: mean number of accelerators in service, utilisation, mean
-        power, energy and cost per year (NaN if not computed), the share of the work that waits
-        when the last job is submitted, and the number of jobs that can never run.
+        power, energy and cost of this time and per year (NaN if not computed), the share of the
+        work that waits when the last job is submitted, and the number of jobs that can never run;
+        for the whole run, how often attempts at jobs were stopped, and the share of the accelerator
+        time of jobs that was lost work or restarts, and the number of jobs that can run and did not
+        finish.
     """
     jobs = result.jobs
     end_s = float(jobs["submit_s"].iloc[-1])
@@ -257,8 +294,25 @@ def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
         "accelerators": float(use["available"]) / span_s if span_s > 0 else np.nan,
         "utilisation": float(use["allocated"] / use["available"]) if use["available"] else np.nan,
         "power_w": energy_j / span_s if span_s > 0 else np.nan,
+        "energy_j": energy_j,
+        "cost_cny": cost_cny,
         "energy_j_per_year": energy_j / years,
         "cost_cny_per_year": cost_cny / years,
         "backlog_at_end": float(work[start_s > end_s].sum() / work.sum()) if work.any() else 0.0,
         "never": float((~runs).sum()),
+        **_stops(result.attempts),
+        "unfinished": float((runs & jobs["finish_s"].isna().to_numpy()).sum()),
+    }
+
+
+def _stops(attempts: pd.DataFrame | None) -> dict[str, float]:
+    """Return how often attempts were stopped, and the share of accelerator time that was lost."""
+    if attempts is None:
+        return {"stops": 0.0, "time_lost": 0.0}
+    n = attempts["n_accelerators"].to_numpy(dtype=np.float64)
+    held_s = float((n * (attempts["end_s"] - attempts["start_s"]).to_numpy()).sum())
+    lost_s = float((n * (attempts["lost_s"] + attempts["restart_s"]).to_numpy()).sum())
+    return {
+        "stops": float((attempts["stopped"].astype(str) != "").sum()),
+        "time_lost": lost_s / held_s if held_s > 0 else 0.0,
     }

@@ -98,9 +98,32 @@ class Question:
         ]
 
     @property
+    def plans_windows(self) -> bool:
+        """Whether the change plans maintenance or reservations, which happen once."""
+        old, new = (system.tree.get("windows") or {} for system in self.compared)
+        return any((old.get(name) or []) != (new.get(name) or []) for name in _ONCE)
+
+    @property
+    def happens_once(self) -> bool:
+        """Whether the change is maintenance or reservations alone, so that nothing of it lasts."""
+        one, other = (_without_windows(system.tree) for system in self.compared)
+        return self.plans_windows and one == other
+
+    @property
     def compared(self) -> tuple[System, System]:
         """The two systems that the answer compares."""
         return self.systems[-2], self.systems[-1]
+
+
+_ONCE = ("maintenance", "reservations")
+"""Keys of `windows` with what happens once."""
+
+
+def _without_windows(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scenario without its maintenance and reservations."""
+    windows = {key: value for key, value in (tree.get("windows") or {}).items() if value}
+    lasting = {key: value for key, value in windows.items() if key not in _ONCE}
+    return {**tree, "windows": lasting}
 
 
 def ask(
@@ -171,7 +194,7 @@ def ask(
         **costs,
     }
     assumed = dict(change_items(assume))
-    before = _tree(base, assumed)
+    before = _tree(base, assumed, found)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
     texts = [*words, *(f"maintenance {each}" for each in maintenance)]
     texts += [f"reservation {each}" for each in reserve]
@@ -181,7 +204,7 @@ def ask(
         if path.removeprefix("windows.") not in ahead
     ]
     scale, of_load = _with_load(before["workload"].get("scale"), load, method)
-    systems = _systems(before, load, scale, {**grown, **dict(given)}, texts)
+    systems = _systems(before, load, scale, {**grown, **dict(given)}, texts, found)
     changed = listed(texts) if texts else load_text(load)
     notes = (*moved, *_other_dates(found, assumed), *lacking, *divided, *of_load)
     asked = Asked.of(metric, found.jobs)
@@ -266,6 +289,7 @@ def _systems(
     scale: Any,
     changes: Mapping[str, Any],
     words: Sequence[str],
+    log: JobLog,
 ) -> tuple[System, ...]:
     """Return the systems to compare, from the scenario as it is.
 
@@ -279,10 +303,10 @@ def _systems(
     systems = [System(BEFORE, "as it is", before)]
     if scaled:
         key = LOAD if changes else AFTER
-        systems.append(System(key, load_text(load), _tree(before, scaled)))
+        systems.append(System(key, load_text(load), _tree(before, scaled, log)))
     if changes:
         name = listed([*([load_text(load)] if scaled else []), *words])
-        systems.append(System(AFTER, name, _tree(systems[-1].tree, changes)))
+        systems.append(System(AFTER, name, _tree(systems[-1].tree, changes, log)))
     return tuple(systems)
 
 
@@ -410,8 +434,8 @@ def _costs(
     return {"energy": {}, "money": {}}, []
 
 
-def _tree(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _tree(base: Mapping[str, Any], changes: Mapping[str, Any], log: JobLog) -> dict[str, Any]:
     """Return a scenario with changes as plain data."""
-    loaded = define_scenario(base, changes, source="what-if")
+    loaded = define_scenario(base, changes, source="what-if", log=log)
     written = loaded.scenario.model_dump(mode="json", exclude_none=True)
     return full_paths(written, loaded.folder)

@@ -19,8 +19,9 @@ from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration, format_number
 from clustersim.whatif.alternatives import Alternative, alternatives
+from clustersim.whatif.cost_once import cost_once_cny
 from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
-from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
+from clustersim.whatif.groups import FLEET, GROUPS, TIMES, GroupNames, asked_row
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
 from clustersim.workload.log_resample import block_counts, chosen_blocks
@@ -39,20 +40,26 @@ class WhatIf(Brief):
     replications : pandas.DataFrame
         One row for each system, replication and group of jobs: ``system`` (before, load, after),
         ``replication`` (0 is the log as it happened), ``kind`` (all, partition, size), ``group``,
-        ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
+        ``jobs``, ``mean_wait_s``, ``p95_wait_s``, both also of ``total_wait_s`` (over all attempts)
+        and ``jct_s`` (completion time), ``utilisation``, ``energy_j``, ``cost_cny``.
     fleets : pandas.DataFrame
         One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
-        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never`` (jobs that can
-        never run), ``why_never``.
+        ``energy_j``, ``cost_cny``, both also ``_per_year``, ``backlog_at_end``, ``never`` (jobs
+        that can never run), ``stops`` (how often attempts at jobs were stopped), ``time_lost``
+        (share of the accelerator time of jobs that was lost work or restarts), ``unfinished``
+        (jobs that can run and did not finish), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
-        ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
+        ``before_s``, ``after_s`` (the time of the answer with the alternative) and ``moves_s``.
     blocks : str
         Blocks in which replications draw the log again; see
         :func:`~clustersim.workload.log_resample.chosen_blocks`.
     notes : tuple of str
         What is assumed, and what the runs say.
     calendar : Calendar
+    once_cny : float
+        Cost of a change that happens once, log as it happened; see
+        :func:`~clustersim.whatif.cost_once.cost_once_cny`.
     """
 
     question: Question
@@ -62,29 +69,47 @@ class WhatIf(Brief):
     blocks: str
     notes: tuple[str, ...]
     calendar: Calendar
+    once_cny: float = math.nan
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         row, metric = self.row, self.metric
         before, after = (system.key for system in self.question.compared)
         return f"WhatIf {self.question.changed!r}", {
             "jobs": f"{int(row['jobs']):,}",
-            metric.replace("_wait_s", " wait"): f"{format_duration(row[f'{before}_{metric}'])} to "
+            TIMES[metric]: f"{format_duration(row[f'{before}_{metric}'])} to "
             f"{format_duration(row[f'{after}_{metric}'])}",
             "replications": f"{self.replications['replication'].nunique():,}",
         }
 
     @property
     def metric(self) -> str:
-        """The wait of the answer.
+        """The wait, or completion time, of the answer.
 
-        It is the one that is asked about, or the 95th percentile or, if this is 0 in both systems,
-        the mean.
+        It is the one that is asked about, or the 95th percentile of the wait or, if this is 0 in
+        both systems, the mean.  If jobs are stopped, a wait is that over all attempts: until the
+        first start, a policy that preempts jobs early and often looks better than it is.
         """
         if self.question.asked.metric:
-            return self.question.asked.metric
-        rows = self.waits("p95_wait_s")
+            return self._over_all(self.question.asked.metric)
+        p95 = self._over_all("p95_wait_s")
+        rows = self.waits(p95)
         before, after = (rows[system.key][0] for system in self.question.compared)
-        return "p95_wait_s" if max(before, after) > 0 else "mean_wait_s"
+        return p95 if max(before, after) > 0 else self._over_all("mean_wait_s")
+
+    @property
+    def stops(self) -> bool:
+        """Whether a policy or a failure stops jobs in one of the compared systems."""
+        own = self.fleets[self.fleets["system"].isin([each.key for each in self.question.compared])]
+        return bool((own["stops"] > 0).any())
+
+    @property
+    def first_wait(self) -> str:
+        """The statistic of the answer for waits until the first start; "" if it is of no wait."""
+        return self.metric.replace("_total_wait_s", "_wait_s") if "_wait_" in self.metric else ""
+
+    def _over_all(self, metric: str) -> str:
+        own = metric.replace("_wait_s", "_total_wait_s")
+        return own if self.stops and own in TIMES else metric
 
     def waits(self, metric: str) -> dict[str, list[float]]:
         """Return a metric of the jobs that the answer is about, as :meth:`of` does."""
@@ -97,7 +122,7 @@ class WhatIf(Brief):
 
     @property
     def recorded_wait_s(self) -> float:
-        """The wait of the answer that the log recorded, seconds.
+        """The wait of the answer until the first start that the log recorded, seconds.
 
         NaN if the log lacks the starts of these jobs, or both systems run other jobs than the log.
         """
@@ -108,10 +133,11 @@ class WhatIf(Brief):
     def recorded_waits(self) -> dict[tuple[str, str], float]:
         """The recorded wait (seconds) of each group, by its kind and name; see `recorded_wait_s`.
 
-        Groups without one are left out.
+        Groups without one are left out.  Empty if the answer is not about a wait.
         """
         jobs, asked = self.question.log.whole, self.question.asked
-        if self.question.systems[0].tree["workload"].get("scale") is not None:
+        scaled = self.question.systems[0].tree["workload"].get("scale") is not None
+        if scaled or not self.first_wait:
             return {}
         names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
         own = {name: other for name, other in names.items() if other not in jobs}
@@ -122,7 +148,7 @@ class WhatIf(Brief):
         for kind, group, mask in GroupNames.of(jobs, asked.group).masks(jobs):
             known = np.maximum(waits[mask & np.isfinite(waits)], 0.0)
             if len(known) and len(known) >= _MOST_KNOWN * int(mask.sum()):
-                mean = self.metric == "mean_wait_s"
+                mean = self.first_wait == "mean_wait_s"
                 found[kind, group] = float(known.mean() if mean else np.quantile(known, 0.95))
         return found
 
@@ -197,13 +223,13 @@ class WhatIf(Brief):
         """Return the values of all systems, and the change, with their intervals."""
         found: dict[str, float] = {}
         for key, own in values.items():
-            is_wait = metric in WAITS
-            low, high = self._interval(own, waits=is_wait, most=_most(metric), seconds=is_wait)
+            is_time = metric in TIMES
+            low, high = self._interval(own, waits=is_time, most=_most(metric), seconds=is_time)
             found |= {f"{key}_{metric}": own[0]}
             found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
         before, after = (values[system.key] for system in self.question.compared)
         change = np.subtract(after, before)
-        low, high = self._interval(change, seconds=metric in WAITS)
+        low, high = self._interval(change, seconds=metric in TIMES)
         found |= {f"change_{metric}": float(change[0])}
         found |= {f"change_{metric}_low": low, f"change_{metric}_high": high}
         return found
@@ -233,8 +259,16 @@ class WhatIf(Brief):
     @property
     def cost_cny_per_year(self) -> float:
         """Cost of the changes per year, log as it happened; NaN if costs are not computed."""
+        return self._added("cost_cny_per_year")
+
+    @property
+    def cost_cny(self) -> float:
+        """Cost of the changes from the first to the last submission of the log as it happened."""
+        return self._added("cost_cny")
+
+    def _added(self, name: str) -> float:
         before, after = (
-            self.fleet.loc[self.fleet["system"] == system.name, "cost_cny_per_year"].iloc[0]
+            self.fleet.loc[self.fleet["system"] == system.name, name].iloc[0]
             for system in self.question.compared
         )
         return float(after - before)
@@ -323,7 +357,8 @@ def compare(
     )
     of_blocks = _of_blocks(blocks, count, *whatif.drawn_from)
     whatif = replace(whatif, notes=(*whatif.notes, *of_blocks))
-    return replace(whatif, hinges=_hinges(whatif, others, done))
+    once_cny = cost_once_cny(question, done, names, workers=workers)
+    return replace(whatif, hinges=_hinges(whatif, others, done), once_cny=once_cny)
 
 
 def _check_asked(question: Question, own: Measured, key: str) -> None:
@@ -331,8 +366,9 @@ def _check_asked(question: Question, own: Measured, key: str) -> None:
     asked = question.asked
     if asked.metric and math.isnan(asked_row(own.groups, asked)[asked.metric]):
         name = next(each.name for each in question.systems if each.key == key)
-        few = "no job of" if asked.metric == "mean_wait_s" else "too few jobs of"
-        raise InputError("--metric", f"{few} {asked.group} can run on the fleet ({name})")
+        few = "no job of" if asked.metric.startswith("mean") else "too few jobs of"
+        what = "finish" if asked.metric.endswith("jct_s") else "can run"
+        raise InputError("--metric", f"{few} {asked.group} {what} on the fleet ({name})")
 
 
 def _hinges(

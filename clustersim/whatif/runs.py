@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.simulation.never_runnable import why_never_run
+from clustersim.simulation.result import Result
 from clustersim.whatif.groups import GroupNames, fleet_of, groups_of
 from clustersim.workload import JobLog
 
@@ -68,6 +70,10 @@ class Measured:
         The calendar of the run as plain data.
     why_never : str
         Why jobs can never run, with their numbers; "" if all can.
+    end_s : float
+        End of the run, seconds.
+    cost_cny : float
+        Cost of the fleet from time 0 to the end of the run; NaN if not computed.
     """
 
     groups: pd.DataFrame
@@ -75,6 +81,8 @@ class Measured:
     notes: tuple[str, ...]
     calendar: Mapping[str, Any]
     why_never: str = ""
+    end_s: float = math.nan
+    cost_cny: float = math.nan
 
     @property
     def runs(self) -> bool:
@@ -155,7 +163,15 @@ def measured(task: Task, path: str) -> Measured:
         notes,
         resolved.dated.document(),
         why_never_run(result.jobs, resolved.cluster),
+        float(result.utilisation["time_s"].max()),
+        _whole_cost_cny(result),
     )
+
+
+def _whole_cost_cny(result: Result) -> float:
+    if result.costs is None or "cost_cny" not in result.costs:
+        return math.nan
+    return float(result.costs["cost_cny"].sum())
 
 
 @lru_cache(maxsize=1)

@@ -74,9 +74,12 @@ def what_if(
     policy : str
         Policy on both sides.
     metric : str
-        The wait that the answer is about: ``p95_wait_s`` or ``mean_wait_s``, or that of one group
-        of jobs, such as ``p95_wait_s.gpu`` for a partition or ``mean_wait_s.65-128`` for a range of
-        job sizes.  By default ``p95_wait_s`` or, if it is 0 before and after, ``mean_wait_s``.
+        What the answer is about: mean or 95th percentile of the wait (``p95_wait_s``,
+        ``mean_wait_s``), of that over all attempts (``p95_total_wait_s``, ``mean_total_wait_s``) or
+        of the completion time (``p95_jct_s``, ``mean_jct_s``), or that of one group of jobs, such
+        as ``p95_wait_s.gpu`` for a partition or ``mean_wait_s.65-128`` for a range of job sizes.
+        By default ``p95_wait_s`` or, if it is 0 before and after, ``mean_wait_s``.  If a policy or
+        failures stop jobs on either side, a wait is counted over all attempts.
     replications : int
         Number of times that the weeks or days of the log are drawn again for the intervals.
     catalogue : sequence of str or Path

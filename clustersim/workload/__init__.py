@@ -6,7 +6,8 @@
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.describe import TraceStatistics, describe_jobs
 from clustersim.workload.generate import Runtime, generate_jobs
-from clustersim.workload.jobs import JobLog, check_jobs
+from clustersim.workload.job_checks import check_jobs
+from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers import FORMATS, log_files, read_jobs
 from clustersim.workload.spec import (
     JobClass,

@@ -154,7 +154,7 @@ def describe_jobs(
     Parameters
     ----------
     jobs : pandas.DataFrame
-        A jobs table that passes :func:`~clustersim.workload.jobs.check_jobs`.
+        A jobs table that passes :func:`~clustersim.workload.job_checks.check_jobs`.
     first_second : float
         Second of the week (from Monday, 00:00) at ``submit_s`` 0, for a clock without daylight
         saving time.

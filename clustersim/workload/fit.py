@@ -1,13 +1,7 @@
 """Fit a workload model to a log, and measure its distance to the log.
 
-Sizes are taken from the log. Run times are fitted per size bin. The candidates are a lognormal and
-a Weibull distribution (maximum likelihood, ``scipy.stats``), and mixtures of two and three
-lognormals (least squares on the distribution function, with the mean as one of the residuals,
-``scipy.optimize``). A candidate replaces a simpler one only if the Anderson-Darling distance of the
-simpler one exceeds its sampling error (about the square root of 1 / jobs) and the candidate reduces
-this distance by a fifth or more. Each component of a mixture becomes a class of jobs. The upper
-limit of the run times is set so that the mean of a bin matches the log if possible, because the
-mean determines the load.
+Sizes are taken from the log. Run times are fitted per size bin
+(:mod:`clustersim.workload.fit_durations`); each component of a mixture becomes a class of jobs.
 
 Arrivals have the daily and weekly cycle of the log. Once the cycle is removed, the gaps between
 arrivals are modelled as a Poisson, hyperexponential or batch process, whichever is closest to the
@@ -17,7 +11,6 @@ log.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -27,38 +20,19 @@ from scipy import optimize, special, stats
 from clustersim.array_types import Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
-from clustersim.workload.arrivals import Arrivals, Batch, Hyperexponential, Poisson
+from clustersim.workload.arrival_gaps import Batch, Hyperexponential, Poisson
+from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.describe import clock_of, describe_jobs, size_bins
-from clustersim.workload.distributions import (
-    LogNormalDuration,
-    QuantileTable,
-    WeibullDuration,
-)
+from clustersim.workload.distributions import QuantileTable
+from clustersim.workload.fit_durations import LEAST_JOBS, fit_durations, members
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
 __all__ = ["DISTANCE_QUANTILES", "fit_distance", "fit_workload"]
 
-Duration = LogNormalDuration | WeibullDuration
 Process = Poisson | Hyperexponential | Batch
 DISTANCE_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Probabilities at which the quantiles of run times are compared between model and log."""
-_MIN_JOBS = 50
-_LEAST_S = 1.0
 _KINDS = {1: ("",), 2: ("short", "long"), 3: ("short", "medium", "long")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One component of a fitted bin: its share of the jobs and its run-time distribution."""
-
-    share: float
-    duration: Duration
-
-    def cdf(self, x: Floats) -> Floats:
-        if isinstance(self.duration, LogNormalDuration):
-            z = np.log(x / self.duration.median) / self.duration.sigma
-            return np.asarray(special.ndtr(z), dtype=np.float64)
-        return np.asarray(-np.expm1(-((x / self.duration.scale) ** self.duration.shape)))
 
 
 def fit_workload(
@@ -116,10 +90,10 @@ def fit_workload(
 def check_fit(jobs: pd.DataFrame, name: str) -> None:
     """Raise InputError if a log is too short for a fit, or if run times are missing or 0."""
     runs = jobs["duration_s"]
-    if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
+    if len(jobs) < LEAST_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
         raise InputError(
             name,
-            f"a fit needs at least {_MIN_JOBS} jobs that are not all submitted at the same time",
+            f"a fit needs at least {LEAST_JOBS} jobs that are not all submitted at the same time",
         )
     if not (runs > 0).all():
         raise InputError(name, "a fit needs a run time above 0 for every job")
@@ -132,7 +106,7 @@ def merge_small(counts: Ints) -> list[tuple[int, int]]:
     for k, count in enumerate(counts):
         first = k if total == 0 else first
         total += int(count)
-        if total >= _MIN_JOBS:
+        if total >= LEAST_JOBS:
             ranges.append((first, k))
             total = 0
     if total and ranges:
@@ -154,14 +128,14 @@ def span_of(first: str, last: str) -> str:
 def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> list[JobClass]:
     runs = rows["duration_s"].to_numpy(dtype=np.float64)
     sizes = rows["n_accelerators"].to_numpy(dtype=np.float64)
-    parts = _fit_durations(runs, mean=float((runs * sizes).sum() / sizes.sum()))
+    parts = fit_durations(runs, mean=float((runs * sizes).sum() / sizes.sum()))
     mix = size_mix(rows)
     vcs = None
     if clusters and "vc" in rows and rows["vc"].notna().any():
         shares = rows["vc"].value_counts(normalize=True).sort_index()
         vcs = {str(vc): float(f"{share:.5g}") for vc, share in shares.items()}
     names = [f"{label} {kind}".strip() for kind in _KINDS[len(parts)]]
-    member = _members(parts, runs)
+    member = members(parts, runs)
     return [
         JobClass(
             name=class_name,
@@ -187,15 +161,6 @@ def size_mix(jobs: pd.DataFrame) -> dict[int, float]:
     return {int(str(size)): float(f"{share:.5g}") for size, share in shares.items()}
 
 
-def _members(parts: list[_Part], runs: Floats) -> Ints:
-    """Return the index of the most likely component of each job."""
-    if len(parts) == 1:
-        return np.zeros(len(runs), dtype=np.int64)
-    step = 1.05
-    density = [part.share * (part.cdf(runs * step) - part.cdf(runs / step)) for part in parts]
-    return np.asarray(np.argmax(density, axis=0), dtype=np.int64)
-
-
 def estimates_of(rows: pd.DataFrame) -> QuantileTable | None:
     """Return the distribution of estimate / run time (at least 1), as quantiles.
 
@@ -210,118 +175,6 @@ def estimates_of(rows: pd.DataFrame) -> QuantileTable | None:
     chances = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
     values = tuple(float(f"{value:.4g}") for value in np.quantile(factor, chances))
     return QuantileTable(kind="quantiles", probabilities=chances, values=values)
-
-
-def _fit_durations(runs: Floats, *, mean: float) -> list[_Part]:
-    """Fit the run times of one bin, and return the components.
-
-    `mean` is the mean run time weighted by job size, so that the work of the model matches the log.
-    """
-    runs = np.maximum(runs, _LEAST_S)
-    if runs.min() == runs.max():
-        return [_Part(1.0, _lognormal_of(float(runs[0]), 0.0))]
-    candidates = [_lognormal(runs), _weibull(runs)]
-    candidates += [
-        _lognormals(runs, components, mean)
-        for components in (2, 3)
-        if len(runs) >= components * _MIN_JOBS
-    ]
-    noise = 1.5 / np.sqrt(len(runs))
-    best = candidates[0]
-    for parts in candidates[1:]:
-        reached = _distance(best, runs)
-        if reached > noise and _distance(parts, runs) < 0.8 * reached:
-            best = parts
-    return _with_limits(best, mean, float(runs.max()))
-
-
-_CHANCES = np.concatenate([(np.arange(200) + 0.5) / 200, 1 - np.geomspace(0.004, 0.0005, 10)])
-
-
-def _distance(parts: list[_Part], runs: Floats) -> float:
-    """Return the Anderson-Darling distance of a fit, in which the tails have a larger weight."""
-    model = np.sum([part.share * part.cdf(np.quantile(runs, _CHANCES)) for part in parts], axis=0)
-    return float(np.sqrt(np.mean((model - _CHANCES) ** 2 / (_CHANCES * (1 - _CHANCES)))))
-
-
-def _lognormal(runs: Floats) -> list[_Part]:
-    sigma, _, median = stats.lognorm.fit(runs, floc=0)
-    return [_Part(1.0, _lognormal_of(median, sigma))]
-
-
-def _lognormal_of(median: float, sigma: float) -> LogNormalDuration:
-    rounded = float(f"{median:.5g}"), float(f"{min(max(sigma, 1e-3), 10.0):.4g}")
-    return LogNormalDuration.model_construct(
-        kind="lognormal", median=rounded[0], sigma=rounded[1], at_least=_LEAST_S, at_most=None
-    )
-
-
-def _weibull(runs: Floats) -> list[_Part]:
-    shape, _, scale = stats.weibull_min.fit(runs, floc=0)
-    fitted = WeibullDuration.model_construct(
-        kind="weibull",
-        scale=float(f"{scale:.5g}"),
-        shape=float(f"{max(shape, 0.06):.4g}"),
-        at_least=_LEAST_S,
-        at_most=None,
-    )
-    return [_Part(1.0, fitted)]
-
-
-def _lognormals(runs: Floats, components: int, mean: float) -> list[_Part]:
-    """Fit a mixture of lognormals by least squares, with a larger weight on the tails."""
-    ceiling = np.log(runs.max())
-    logs = np.log(np.quantile(runs, _CHANCES))
-    weights = 1 / np.sqrt(_CHANCES * (1 - _CHANCES))
-
-    def split(theta: Floats) -> tuple[Floats, Floats, Floats]:
-        shares, means, log_sigmas = theta.reshape(3, components)
-        return special.softmax(shares), means, np.exp(log_sigmas)
-
-    def residuals(theta: Floats) -> Floats:
-        shares, means, sigmas = split(theta)
-        model = shares @ special.ndtr((logs - means[:, None]) / sigmas[:, None])
-        z = (ceiling - means) / sigmas
-        limited = np.exp(means + sigmas**2 / 2) * special.ndtr(z - sigmas)
-        limited += np.exp(ceiling) * special.ndtr(-z)
-        return np.append((model - _CHANCES) * weights, 3 * np.log(shares @ limited / mean))
-
-    spreads = ((0.25, 0.5, 0.75), (0.1, 0.5, 0.9), (0.1, 0.6, 0.98), (0.3, 0.9, 0.99))
-    starts = [
-        np.concatenate(
-            [np.zeros(components), np.quantile(logs, p[-components:]), np.zeros(components)]
-        )
-        for p in spreads
-    ]
-    low, high = np.repeat([-6.0, -5.0, -3.0], components), np.repeat([6.0, 25.0, 1.5], components)
-    fits = [optimize.least_squares(residuals, start, bounds=(low, high)) for start in starts]
-    shares, means, sigmas = split(min(fits, key=lambda fit: float(fit.cost)).x)
-    return [
-        _Part(float(shares[k]), _lognormal_of(float(np.exp(means[k])), float(sigmas[k])))
-        for k in np.argsort(means)
-    ]
-
-
-def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]:
-    """Return the components with the upper limit at which the mean run time matches the log.
-
-    The limit is between a twentieth and three times the longest run time of the log.
-    """
-
-    def limited(limit: float) -> list[_Part]:
-        change = {"at_most": float(f"{limit:.6g}")}
-        return [_Part(part.share, part.duration.model_copy(update=change)) for part in parts]
-
-    def excess(log_limit: float) -> float:
-        fitted = limited(float(np.exp(log_limit)))
-        return sum(part.share * part.duration.mean() for part in fitted) / mean - 1
-
-    low, high = np.log(longest / 20), np.log(longest * 3)
-    if excess(high) <= 0:
-        return limited(float(np.exp(high)))
-    if excess(low) >= 0:
-        return limited(float(np.exp(low)))
-    return limited(float(np.exp(optimize.brentq(excess, low, high))))
 
 
 def fit_arrivals(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.errors import check_kind
-from clustersim.workload.jobs import JobLog, check_jobs
+from clustersim.workload.job_checks import check_jobs
+from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers import read_jobs
 
 __all__ = ["given_log"]

@@ -19,7 +19,7 @@ from clustersim.analysis.unfinished_work import (
     unfinished_work,
     work_name,
 )
-from clustersim.workload.arrivals import Poisson
+from clustersim.workload.arrival_gaps import Poisson
 
 __all__ = ["Queue", "exponential", "hyperexponential", "lognormal"]
 

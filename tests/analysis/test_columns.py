@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clustersim.analysis.column_page import TABLES, column_rows, columns_page
-from clustersim.analysis.columns import Column
+from clustersim.analysis.columns.column import Column
+from clustersim.analysis.columns.column_page import TABLES, column_rows, columns_page
 from clustersim.analysis.metrics import METRICS, find_metric, metric_names
 from clustersim.cli.main import main
 from clustersim.estimation.table import predict_table

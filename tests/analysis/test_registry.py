@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 import clustersim
+from clustersim.analysis.metric import DIMENSIONS, Metric
 from clustersim.analysis.metrics import (
-    DIMENSIONS,
     METRICS,
-    Metric,
     find_metric,
     in_period,
     is_constant,

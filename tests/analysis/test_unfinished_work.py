@@ -17,7 +17,7 @@ from clustersim.analysis.stationary_work import (
     stationary_work,
 )
 from clustersim.analysis.unfinished_work import unfinished_work
-from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
+from clustersim.workload.arrival_gaps import Batch, Hyperexponential, Poisson
 from tests.analysis.known_queues import Service, exponential, lognormal
 from tests.examples import examples
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Checkpoints, Recovery
 from clustersim.errors import InputError
 from clustersim.files import validate
+from clustersim.scenario.run import run_scenario
+from clustersim.scenario.scenario import define_scenario
+from clustersim.simulation.no_progress import checkpoint_notes
 from clustersim.simulation.simulate import Scheduling, simulate
 from tests.simulation.fleets import cluster, jobs, pool
 
@@ -94,3 +99,38 @@ def test_in_a_run_asynchronous_checkpoints_cost_less_and_lose_more() -> None:
     assert asynchronous[0] < synchronous[0] / 10
     assert math.isfinite(asynchronous[1])
     assert ran(1, 450)[1] >= ran(1, 0)[1]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [{}, {"sources": []}, {"sources": "meta-llama3", "rate": 0}],
+    ids=["none", "empty", "rate of 0"],
+)
+def test_checkpoints_without_failures_are_the_cost_of_preemptions(
+    sources: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 280 s of work 200 s are kept; then 800 s, seven checkpoints and the restart remain."""
+    monkeypatch.chdir(tmp_path)
+    log = jobs([(0, 8, 1000), (300, 8, 100)], priority=[1, 9])
+    log.to_csv("two.csv", index=False)
+    given = define_scenario(
+        {
+            "cluster": {"name": "c", "pools": {"gpu": {"accelerator": "H200", "nodes": 1}}},
+            "workload": {"trace": "two.csv"},
+            "scheduler": {"policy": "priority", "options": {"preempt_by": "requeue"}},
+            "failures": {
+                **sources,
+                "checkpoints": {"interval": "100 s", "cost": "10 s", "restart": "30 s"},
+            },
+        }
+    )
+    result = run_scenario(given)
+    assert result.jobs["finish_s"].tolist() == [300 + 100 + 30 + 800 + 7 * 10, 400]
+    assert result.outages is None or not len(result.outages)
+
+
+def test_an_optimal_interval_without_failures_is_noted() -> None:
+    [note] = checkpoint_notes(validate(Failures, {"checkpoints": {"cost": "10 s"}}, "failures"))
+    assert "nothing fails, so the optimal interval is infinite" in note
+    fixed = {"checkpoints": {"cost": "10 s", "interval": "1 h"}}
+    assert checkpoint_notes(validate(Failures, fixed, "failures")) == []

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.analysis.measures import measure
+from clustersim.analysis.restarts import restart_causes
 from clustersim.availability.events import what_happens
 from clustersim.availability.failure_spec import Spares
 from clustersim.availability.serving import ServiceDemand, reservations, service_demands
@@ -29,7 +30,6 @@ from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.metrics import accelerator_seconds, served
-from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import NodeEvents, Scheduling, simulate
 from tests.examples import examples

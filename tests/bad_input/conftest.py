@@ -34,6 +34,22 @@ TINY: dict[str, Any] = {
 }
 
 
+def write_edited(fields: dict[str, Any], edits: dict[str, Any], file: str) -> None:
+    """Write fields with values at paths ("a/b/0/c") replaced; None removes."""
+    tree = copy.deepcopy(fields)
+    for path, value in edits.items():
+        here: Any = tree
+        *above, last = path.split("/")
+        for part in above:
+            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+        if value is None:
+            del here[last]
+        else:
+            here[int(last) if isinstance(here, list) else last] = copy.deepcopy(value)
+    with Path(file).open("w", encoding="utf-8") as text:
+        YAML(typ="safe", pure=True).dump(tree, text)
+
+
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in a folder of the test's own, so that messages show plain names."""
@@ -45,18 +61,7 @@ def write_scenario() -> Callable[..., None]:
     """Write the tiny scenario with values at paths ("a/b/0/c") replaced; None removes."""
 
     def write(edits: dict[str, Any], file: str = "scenario.yaml") -> None:
-        tree = copy.deepcopy(TINY)
-        for path, value in edits.items():
-            here: Any = tree
-            *above, last = path.split("/")
-            for part in above:
-                here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-            if value is None:
-                del here[last]
-            else:
-                here[int(last) if isinstance(here, list) else last] = copy.deepcopy(value)
-        with Path(file).open("w", encoding="utf-8") as text:
-            YAML(typ="safe", pure=True).dump(tree, text)
+        write_edited(TINY, edits, file)
 
     return write
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from tests.bad_input.conftest import TINY
+from tests.bad_input.conftest import TINY, write_edited
 
 STUDY: dict[str, Any] = {
     "name": "small",
@@ -21,18 +17,7 @@ RUN = ["study", "study.yaml", "--out", "out", "--workers", "1"]
 
 def write_study(edits: dict[str, Any], file: str = "study.yaml") -> None:
     """Write the study with values at paths ("base/workload/jobs") replaced; None removes."""
-    tree = copy.deepcopy(STUDY)
-    for path, value in edits.items():
-        here: Any = tree
-        *above, last = path.split("/")
-        for part in above:
-            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-        if value is None:
-            del here[last]
-        else:
-            here[int(last) if isinstance(here, list) else last] = copy.deepcopy(value)
-    with Path(file).open("w", encoding="utf-8") as text:
-        YAML(typ="safe", pure=True).dump(tree, text)
+    write_edited(STUDY, edits, file)
 
 
 def assert_one_line(message: str) -> None:

@@ -11,10 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clustersim.calibration.measurements import (
-    load_measurements,
-    read_table,
-)
+from clustersim.calibration.measured_runs import read_table
+from clustersim.calibration.measurements import load_measurements
 from clustersim.calibration.microbenchmark_rows import file_notes
 from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.errors import InputError

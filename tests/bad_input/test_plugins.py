@@ -159,3 +159,24 @@ def test_placement_that_places_nothing(
     write_scenario({"scheduler/placement": "mine.py"})
     assert main(RUN) == 1
     assert "which the placement cannot allocate on the nodes" in capsys.readouterr().out
+
+
+FAILS = """
+from clustersim import Policy
+
+
+class Mine(Policy):
+    def schedule(self, now):
+        for job in list(self.waiting):
+            if job > 10:
+                raise ValueError(f"no place for job {job}")
+            self.start(job)
+"""
+
+
+def test_check_policy_says_the_same_once(capsys):
+    Path("mine.py").write_text(FAILS, encoding="utf-8")
+    assert main(["check-policy", "mine.py"]) == 1
+    rows = [line for line in capsys.readouterr().out.splitlines() if "no place for job" in line]
+    assert len(rows) == 1
+    assert rows[0].strip().startswith("8 of 8")

@@ -10,14 +10,12 @@ from clustersim.calibration import Errors, fit, load_measurements
 from clustersim.calibration.fit import (
     NARROW,
     WIDE,
-    _Problem,
     _settled,
     descend,
-    design_matrices,
-    keys_of,
     log_seconds_in,
     recentred,
 )
+from clustersim.calibration.fit_problem import FitProblem, design_matrices, keys_of
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import read_configurations
 from clustersim.notes import forget_notes
@@ -149,7 +147,7 @@ def test_draws_average_to_the_posterior_mean(measured, refit):
 @pytest.fixture(scope="module")
 def problem(measured):
     rows, seconds, scatter = measured.fitted
-    return _Problem(rows, seconds, 1.0 / scatter, keys_of(rows), NARROW[-1][0])
+    return FitProblem(rows, seconds, 1.0 / scatter, keys_of(rows), NARROW[-1][0])
 
 
 @pytest.mark.slow
@@ -211,7 +209,7 @@ def test_rounded_corners_hardly_move_a_step_time(measured, problem, refit):
 @pytest.mark.parametrize("corner", [1.0, 0.1])
 def test_derivatives_are_those_of_the_cost(rows, noisy, corner):
     """Along a direction, by differences of the cost and of the gradient."""
-    problem = _Problem(rows, noisy[1], np.full(len(rows), 1 / SCATTER), keys_of(rows), corner)
+    problem = FitProblem(rows, noisy[1], np.full(len(rows), 1 / SCATTER), keys_of(rows), corner)
     generator = np.random.default_rng(5)
     at, way = generator.standard_normal((2, len(problem.keys))) / 4.0
     way /= np.linalg.norm(way)

@@ -15,7 +15,8 @@ from clustersim.cli.main import main
 from clustersim.scenario.resolved import resolve
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study import Study
-from tests.cli.test_json_and_quiet import GOOD, PLAN, SCENARIO, STUDY
+from tests.cli.small_inputs import PLAN, SCENARIO
+from tests.cli.test_json_and_quiet import GOOD, STUDY
 
 OURS = {"accelerators": {"Ours": {"extends": "H20", "power": "500 W"}}}
 MINE = {"accelerators": {"Mine": {"extends": "Ours", "power": "600 W"}}}

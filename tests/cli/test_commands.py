@@ -162,7 +162,9 @@ def test_check_policy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     mine = tmp_path / "mine.py"
     mine.write_text(POLICY)
     for name in (f"{mine}", f"{mine}:NarrowestFirst", "conservative"):
-        assert call(capsys, "check-policy", name).count(" ok") == 8
+        printed = call(capsys, "check-policy", name)
+        assert re.search(r"^8 of 8 .* ok$", printed, re.MULTILINE), "all trials agree, in one row"
+        assert len(re.findall(r"^\d of \d ", printed, re.MULTILINE)) == 1
 
 
 def test_interrupt_is_one_line(

@@ -11,37 +11,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from clustersim.cli.main import main
+from tests.cli.small_inputs import PLAN, SCENARIO
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = "job_id,submit_s,n_accelerators,duration_s\n1,0,64,60\n2,5,64,60\n"
-SCENARIO: dict[str, Any] = {
-    "name": "tiny",
-    "cluster": {"name": "tiny", "pools": {"a": {"accelerator": "H20", "nodes": 2}}},
-    "workload": {"trace": "jobs.csv"},
-    "scheduler": {"policy": "fcfs"},
-    "seed": 1,
-}
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "base": "scenario.yaml",
     "set": {"cluster.pools.a.nodes": 8},
     "parameters": {"scheduler.policy": ["fcfs", "bad.py:Fails"]},
     "replications": 1,
-}
-PLAN: dict[str, Any] = {
-    "name": "one chip",
-    "quarters": 1,
-    "budget": "60e6 CNY",
-    "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY", "available": 20}},
-    "demand": {
-        "tuning": {
-            "model": "llama3-8b",
-            "accelerators": 8,
-            "tokens": 5.0e12,
-            "job_tokens": 2.0e10,
-            "must_meet": 1,
-        }
-    },
 }
 POLICIES = """\
 from clustersim import Policy

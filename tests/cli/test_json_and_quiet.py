@@ -16,17 +16,11 @@ from ruamel.yaml import YAML
 
 from clustersim import console
 from clustersim.cli.main import COMMANDS, main
+from tests.cli.small_inputs import PLAN, SCENARIO
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quiet")]
 
 GOOD = "job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n2,5,8,60\n3,6,16,30\n"
-SCENARIO: dict[str, Any] = {
-    "name": "tiny",
-    "cluster": {"name": "tiny", "pools": {"a": {"accelerator": "H20", "nodes": 2}}},
-    "workload": {"trace": "jobs.csv"},
-    "scheduler": {"policy": "fcfs"},
-    "seed": 1,
-}
 STUDY: dict[str, Any] = {
     "name": "two policies",
     "question": "Which policy is faster?",
@@ -35,21 +29,6 @@ STUDY: dict[str, Any] = {
     "metrics": ["mean_wait_s", "p95_wait_s"],
     "replications": 1,
     "plots": [{"kind": "curve", "x": "scheduler.policy", "y": "mean_wait_s"}],
-}
-PLAN: dict[str, Any] = {
-    "name": "one chip",
-    "quarters": 1,
-    "budget": "60e6 CNY",
-    "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY", "available": 20}},
-    "demand": {
-        "tuning": {
-            "model": "llama3-8b",
-            "accelerators": 8,
-            "tokens": 5.0e12,
-            "job_tokens": 2.0e10,
-            "must_meet": 1,
-        }
-    },
 }
 ARGUMENTS: dict[str, list[str]] = {
     "run": ["scenario.yaml", "--out", "run"],

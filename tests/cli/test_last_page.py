@@ -24,7 +24,8 @@ from clustersim.procurement.output import plan_content
 from clustersim.report.run_page import _replay_command as replay_command
 from clustersim.report.study import Conducted
 from clustersim.studies.study import load_study
-from tests.cli.test_json_and_quiet import ARGUMENTS, GOOD, PLAN, SCENARIO, STUDY
+from tests.cli.small_inputs import PLAN, SCENARIO
+from tests.cli.test_json_and_quiet import ARGUMENTS, GOOD, STUDY
 from tests.procurement.files import planned, two_chips
 
 PAGES = {

@@ -59,6 +59,29 @@ def test_a_job_behind_the_first_one_of_the_queue() -> None:
     assert causes(result, known, 2) == [(1, 100, "accelerators")]
 
 
+def test_jobs_submitted_later_that_overtake() -> None:
+    """Both nodes go from job 1 to 3 and to 4 without a pause: nothing is ever free for job 2."""
+    table = jobs((0, 16, 100), (1, 16, 100), (2, 16, 100), (3, 16, 100), (310, 16, 100))
+    shares = {"weight_qos": 10, "qos_priority": {"high": 2, "normal": 1}, "bf_interval": 0}
+    qos = ["normal", "low", "high", "normal", "high"]
+    result, known = ran(table.assign(qos=qos), "multifactor", calc_period=0, **shares)
+    assert result.jobs["start_s"].tolist() == [0, 300, 100, 200, 400]
+    found = cs.explain(result, job=2, **known)
+    assert found.overtaken_by == (3, 4)
+    assert found.sentence.endswith("It was overtaken by 2 jobs submitted later (3 and 4).")
+    assert cs.explain(result, job=4, **known).overtaken_by == ()
+    assert "overtaken" not in cs.explain(result, job=3, **known).sentence
+
+
+def test_a_job_that_was_held_or_stopped_is_overtaken_only_while_it_waits() -> None:
+    """Job 2 waits for job 1 until 100 s; job 3 starts before that, and job 4 after."""
+    table = jobs((0, 8, 100), (1, 16, 10), (2, 4, 20), (105, 4, 5), after_any=["", "1", "", ""])
+    table.loc[2, "duration_s"] = 120
+    result, known = ran(table, "first_fit")
+    assert result.jobs["start_s"].tolist() == [0, 122, 2, 105]
+    assert cs.explain(result, job=2, **known).overtaken_by == (4,)
+
+
 def test_easy_reserves_for_the_first_job() -> None:
     # Job 3 would run beyond the reservation of job 2 at 100 s; job 4 does not, and starts.
     result, known = ran(jobs((0, 8, 100), (1, 16, 10), (2, 8, 200), (3, 8, 20)), "easy")

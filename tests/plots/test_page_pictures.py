@@ -168,6 +168,25 @@ def test_a_page_shows_title_and_caption_once(title, mark):
     assert (shown[1] <= middle + 1.0) if mark else (shown[1] >= middle)
 
 
+@pytest.mark.parametrize("title", ["A title", "A title of many words" + " and more" * 12])
+def test_the_cut_is_between_the_lines_of_the_title_and_of_the_mark(title):
+    mark = "quick: 2 runs"
+    figure = study_figure(1, width=7.0, title=title, mark=mark)
+    svg = svg_text(figure)
+    shown, height = view_box(page_picture(figure, svg)), view_box(svg)[3]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    heading = figure._suptitle
+    bottom = heading.get_window_extent(renderer).y0
+    whole = heading.get_text()
+    heading.set_text(mark)  # the mark alone, at the top edge of the heading
+    tall = heading.get_window_extent(renderer).height
+    heading.set_text(whole)
+    scale = height / figure.bbox.height
+    top_of_mark = height - scale * (bottom + tall)
+    bottom_of_title = top_of_mark - scale * 0.2 * tall
+    assert bottom_of_title - 0.01 <= shown[1] <= top_of_mark + 0.01
+
+
 def test_a_legend_above_a_title_stays_on_the_page():
     costs = pd.DataFrame({"scenario": ["a"], "rent_cny": 1e9, "unmet_cny": 2e9, "cost_cny": 3e9})
     figure = draw_costs(costs)

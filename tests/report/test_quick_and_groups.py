@@ -77,7 +77,11 @@ def test_the_mark_is_stored_with_the_study(tmp_path, monkeypatch, capsys):
     command = ["study", "study.yaml", "--out", "out", "--workers", "1", "--format", "svg"]
     assert main([*command, "--quick"]) == 0
     sentence = "This is the quick version of the study (--quick): 20 jobs; 2 replications."
-    assert sentence in " ".join(capsys.readouterr().out.split())
+    text = capsys.readouterr().out
+    assert sentence in " ".join(text.split())
+    _, last = text.split("Quick version (20 jobs, 2 replications): to try the script, not for ")
+    assert last.startswith("conclusions\n")
+    assert "easy" in last
     mark = "quick: 20 jobs, 2 replications"
     assert mark in Path("out/1-curve.svg").read_text()
     assert main(["report", "out"]) == 0

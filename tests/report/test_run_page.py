@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim import InputError, Result, plots
-from clustersim.analysis.column_page import TABLES
+from clustersim import InputError, Result, plots, replay
+from clustersim.analysis.columns.column_page import TABLES
 from clustersim.analysis.size_waits import waits_by_size
 from clustersim.calendar import Calendar
 from clustersim.cli.main import main
@@ -228,12 +228,73 @@ def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: 
     assert (page.answer.label, page.answer.value) == ("longest wait", "18 min")
     (idle,) = (line for line in page.answer.hinges_on if line.startswith("Idle accelerators"))
     assert "for 18.2 min at least one job waited" in idle
-    assert "needs 1 accelerator at once, and on average" in idle
+    # The policy keeps the order: while the second job waits, the fourth would fit.
+    assert "The job that waits longest is 3 (1 accelerator on pool): 18 min," in idle
+    assert "because its gang fitted, but the policy started other jobs or let it wait." in idle
     assert any("the fleet is empty at time 0" in line for line in page.answer.hinges_on)
     sizes = next(table for table in _tables(page) if table.file == "waits_by_size.parquet")
     assert sizes.frame["p95_wait_s"].isna().all()
     pools = next(table for table in _tables(page) if table.title == "Pools")
     assert pools.frame["scope"].tolist() == ["all"]
+
+
+def _idle_hinge(folder: Path) -> str:
+    page = run_page(Result.load(folder))
+    assert page.answer is not None
+    (idle,) = (line for line in page.answer.hinges_on if line.startswith("Idle accelerators"))
+    return idle
+
+
+@pytest.mark.parametrize(
+    ("columns", "cause"),
+    [
+        (
+            {"after_ok": ["", "A", ""]},
+            "jobs for which it waited had not ended (dependency on job A (after_ok), until",
+        ),
+        ({"not_before_s": [0, 3600, 0]}, "its earliest time had not come (not before"),
+        ({"array": ["x", "x", "y"], "array_limit": 1}, "as many tasks of its array as are allowed"),
+    ],
+)
+def test_the_card_names_what_holds_a_job_while_accelerators_are_idle(
+    tmp_path: Path, columns: dict[str, list[object]], cause: str
+) -> None:
+    """Half of the accelerators are free throughout, so no job waits for accelerators."""
+    log = pd.DataFrame({"job_id": list("ABC"), "submit_s": [0, 10, 20], "n_accelerators": 8})
+    log = log.assign(duration_s=[3600, 100, 50], **columns)
+    log.to_csv(tmp_path / "log.csv", index=False)
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "easy", "--accelerators", "16"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    idle = _idle_hinge(tmp_path / "out")
+    assert "is B (8 accelerators on pool): 59.8 min, 100 % of it because" in idle
+    assert cause in idle
+
+
+def test_the_card_names_a_spent_budget(tmp_path: Path) -> None:
+    """A budget of 0.3 accelerator-hours pays the first job of 8 x 100 s, and renews at 1000 s."""
+    log = pd.DataFrame({"job_id": list("AB"), "submit_s": [0, 10], "n_accelerators": 8})
+    log.assign(duration_s=100, user="ann").to_csv(tmp_path / "log.csv", index=False)
+    quotas = tmp_path / "budget.yaml"
+    quotas.write_text("budgets: {user: {ann: {accelerator_hours: 0.3, period: 1000 s}}}\n")
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "16"]
+    words += ["--option", f"quotas={quotas}", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "the budget of user ann is spent" in _idle_hinge(tmp_path / "out")
+
+
+def test_the_card_states_no_cause_if_the_cluster_is_not_known(tmp_path: Path) -> None:
+    pools = {name: {"accelerator": "H200", "nodes": 1} for name in ("a", "b")}
+    cluster = tmp_path / "two.yaml"
+    cluster.write_text(json.dumps({"name": "two", "pools": pools}))
+    log = pd.DataFrame({"job_id": list("AB"), "submit_s": [0, 10], "n_accelerators": 8})
+    log.assign(duration_s=100, after_ok=["", "A"]).to_csv(tmp_path / "log.csv", index=False)
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--cluster", str(cluster)]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "had not ended" in _idle_hinge(tmp_path / "out")
+    cluster.unlink()
+    idle = _idle_hinge(tmp_path / "out")
+    assert "waits longest" not in idle
+    assert "because" not in idle
 
 
 def test_the_page_has_the_fleet_the_offered_load_and_the_terms(ran: Path, replayed: Path) -> None:
@@ -445,3 +506,19 @@ def test_a_page_can_be_printed(ran: Path, browser: Browser) -> None:
     hidden = browser.run("return getComputedStyle(document.querySelector('nav')).display")
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert hidden == "none"
+
+
+def test_the_page_says_which_team_got_what(tmp_path: Path) -> None:
+    jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": 0, "n_accelerators": [8, 8, 4]})
+    jobs = jobs.assign(duration_s=[60, 20, 20], team=["vision", "vision", "speech"], lab="here")
+    result = replay(jobs, policy="fcfs", accelerators=8)
+    [section] = [own for own in run_page(result).sections if own.title == "Who got what"]
+    rule, table = section.parts
+    assert "quotas" not in str(rule)
+    assert isinstance(table, Table)
+    assert table.title == "Teams"
+    assert table.frame["name"].tolist() == ["vision", "speech"]
+    facts = {**result.provenance, "replay": {"option": ["quotas=file.yaml"]}}
+    page = run_page(result.with_provenance(facts))
+    [section] = [own for own in page.sections if own.title == "Who got what"]
+    assert "does not follow from the quotas" in str(section.parts[0])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,8 @@ import clustersim as cs
 from clustersim.calendar import DAY_S, Calendar
 from clustersim.errors import InputError
 from clustersim.scenario.dates import seconds_of_date, time_s
+from clustersim.units import parse_quantity
+from clustersim.whatif.question import ask
 
 SCENARIO: dict[str, Any] = {
     "start": "2026-01-01",
@@ -105,3 +109,67 @@ def test_dates_are_the_inverse_of_the_calendar(moment: datetime, zone: str | Non
 def test_other_notations_of_dates_are_refused_with_the_one_that_is_read(text: str) -> None:
     with pytest.raises(InputError, match=r"--since: a date is written 2026-04-01 \(year, month"):
         time_s(text, Calendar(datetime(2026, 1, 1)), "--since")
+
+
+def test_the_dates_of_a_log_are_those_of_its_windows(tmp_path: Path) -> None:
+    rows = ["2026-03-02T08:00:00", "2026-03-02T09:30:00"]
+    jobs = pd.DataFrame({"job_id": [1, 2], "submit_time": rows, "n_accelerators": 4})
+    jobs.assign(duration_s=600).to_csv(tmp_path / "log.csv", index=False)
+    window = {"pools": ["a"], "at": "2026-03-02T10:00", "duration": "1 h"}
+    scenario = {
+        "cluster": SCENARIO["cluster"],
+        "workload": {"trace": "log.csv"},
+        "windows": {"maintenance": [window]},
+        "horizon": "2026-03-03",
+    }
+    found = cs.define_scenario(scenario, folder=tmp_path).scenario
+    assert found.windows is not None
+    assert found.windows.maintenance[0].at == 2 * 3600
+    assert found.horizon == 16 * 3600
+    own = cs.define_scenario(scenario, {"start": "2026-03-02"}, folder=tmp_path).scenario
+    assert own.windows is not None
+    assert own.windows.maintenance[0].at == 10 * 3600  # `start` replaces the clock of the log
+    early = {**window, "at": "2026-03-01"}
+    with pytest.raises(cs.InputError, match=r"is before the start \(2026-03-02 08:00\)"):
+        cs.define_scenario(scenario, {"windows.maintenance": [early]}, folder=tmp_path)
+    with pytest.raises(cs.InputError, match=r"workload\.trace: .*nowhere\.csv"):
+        cs.define_scenario(scenario, {"workload.trace": "nowhere.csv"}, folder=tmp_path)
+
+
+def test_a_log_without_dates_needs_a_start(tmp_path: Path) -> None:
+    jobs = pd.DataFrame({"job_id": [1], "submit_s": [0], "n_accelerators": [4], "duration_s": [9]})
+    jobs.to_csv(tmp_path / "log.csv", index=False)
+    scenario = {
+        "cluster": SCENARIO["cluster"],
+        "workload": {"trace": "log.csv"},
+        "horizon": "2026-03-03",
+    }
+    with pytest.raises(cs.InputError, match="horizon: '2026-03-03' needs `start`"):
+        cs.define_scenario(scenario, folder=tmp_path)
+
+
+def test_a_log_that_changed_is_read_again(tmp_path: Path) -> None:
+    scenario = {
+        "cluster": SCENARIO["cluster"],
+        "workload": {"trace": "log.csv"},
+        "horizon": "2026-03-03",
+    }
+    for day, hours in (("2026-03-01", 48), ("2026-03-02", 24)):
+        jobs = pd.DataFrame({"job_id": [1], "submit_time": [f"{day}T00:00:00"], "duration_s": 9})
+        jobs.assign(n_accelerators=4).to_csv(tmp_path / "log.csv", index=False)
+        found = cs.define_scenario(scenario, folder=tmp_path).scenario
+        assert found.horizon == hours * 3600
+
+
+def test_a_question_takes_the_dates_of_its_log(tmp_path: Path) -> None:
+    rows = ["2026-03-02T08:00:00", "2026-03-02T09:30:00"]
+    jobs = pd.DataFrame({"job_id": [1, 2], "submit_time": rows, "n_accelerators": 4})
+    jobs.assign(duration_s=600).to_csv(tmp_path / "log.csv", index=False)
+    window = {"pools": ["a"], "at": "2026-03-02T10:00", "duration": "1 h"}
+    question = ask(
+        tmp_path / "log.csv",
+        cluster=SCENARIO["cluster"],
+        changes={"windows.maintenance": [window]},
+    )
+    at = question.systems[-1].tree["windows"]["maintenance"][0]["at"]
+    assert parse_quantity(at, "duration") == 2 * 3600

@@ -52,7 +52,8 @@ class Later(Policy):
 
 def two_jobs(**columns: Any) -> pd.DataFrame:
     """A job of 100 s at 0, and one of 20 s at 50 s, on all 8 accelerators."""
-    return a_table([100.0, 20.0], 8, **{"submit_s": [0.0, 50.0], **columns})
+    changed = {"n_accelerators": 8, "submit_s": [0.0, 50.0], **columns}
+    return a_table([100.0, 20.0], **changed)
 
 
 def a_table(duration_s: list[float], n_accelerators: Any, **columns: Any) -> pd.DataFrame:

@@ -137,8 +137,56 @@ def test_profile_is_an_array_of_seconds(data: st.DataObject) -> None:
                 free[start : start + run_s] -= n
                 held.append((start, start + run_s, n))
         held = [(start, end, n) for start, end, n in held if end > now]
+        check_before(profile, free, now, [each for each in held if each[0] >= now])
         for n in range(1, size + 1):
             assert profile.earliest(n, 3.0) == first_fit(free, now, n, 3)
+
+
+def check_before(
+    profile: Profile, free: np.ndarray, now: int, held: list[tuple[int, int, int]]
+) -> None:
+    """A job looks for a place in front of its own, which it gives up, and in front of any time."""
+    for start, end, n in held:
+        given_up = free.copy()
+        given_up[start:end] += n
+        for seen, own in ((given_up, True), (free, False)):
+            found = first_fit(seen, now, n, end - start)
+            expected = found if found < start else None
+            assert (
+                profile.earliest_before(n, float(end - start), float(start), held=own) == expected
+            )
+
+
+def test_profile_of_hundreds_of_steps() -> None:
+    """In front of a time, the search with numpy finds what the search in a copy finds."""
+    draw = np.random.default_rng(7)
+    profile, found = Profile(0.0, 12), 0
+    for _ in range(600):
+        n, run_s = int(draw.integers(1, 13)), float(draw.integers(1, 40))
+        start = max(profile.earliest(n, run_s), float(draw.integers(0, 2000)))
+        if (
+            min(
+                free
+                for begin, end, free in profile.steps()
+                if begin < start + run_s and end > start
+            )
+            >= n
+        ):
+            profile.change(start, start + run_s, -n)
+            other = Profile(0.0, 12)
+            other.change(0.0, 5000.0, -12)
+            for begin, end, free in profile.steps():
+                other.change(begin, min(end, 5000.0), free)
+            first = other.earliest(n, run_s)
+            before = profile.earliest_before(n, run_s, start, held=False)
+            assert before == (first if first < start else None)
+            other.change(start, start + run_s, n)
+            first = other.earliest(n, run_s)
+            before = profile.earliest_before(n, run_s, start, held=True)
+            assert before == (first if first < start else None)
+            found += before is not None
+    assert len(profile.steps()) > 300, "long enough for the search with numpy"
+    assert found > 50, "jobs that find a place"
 
 
 def test_profile_finds_a_gap_that_is_just_long_enough() -> None:

@@ -15,6 +15,7 @@ from clustersim import Scheduling
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Progress, Recovery
 from clustersim.scheduling import POLICIES
+from clustersim.scheduling.placements import PLACEMENTS
 from clustersim.simulation.result import Result
 from tests.examples import FULL
 from tests.simulation.fleets import cluster
@@ -107,6 +108,60 @@ def test_every_policy_keeps_the_rules(
     check_jobs(result)
     check_attempts(result)
     check_outages(result)
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    policy=st.sampled_from(["pollux", "sia"]),
+    jobs=tables(),
+    seed=st.integers(0, 2**32),
+    outages=events(),
+    save_s=st.sampled_from([None, 0.0, 2.0, 70.0]),
+    placement=st.sampled_from(sorted(PLACEMENTS)),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "growth": st.just(0),
+            "learns": st.just(False),
+            "min_run": st.sampled_from([50.0, 100.0]),
+            "most_preemptions": st.integers(1, 2),
+            "round": st.sampled_from([30.0, 100.0]),
+        },
+    ),
+)
+def test_jobs_that_change_their_sizes_keep_the_rules(
+    policy: str,
+    jobs: pd.DataFrame,
+    seed: int,
+    outages: list[NodeEvent],
+    save_s: float | None,
+    placement: str,
+    options: dict[str, Any],
+) -> None:
+    """Accelerators are checked after every pass, and each attempt is within the job's range."""
+    draw, n = np.random.default_rng(seed), len(jobs)
+    asked = jobs["n_accelerators"]
+    jobs["min_accelerators"] = np.maximum(1, asked - draw.integers(0, 12, n))
+    jobs["max_accelerators"] = asked + draw.integers(0, 8, n)
+    recovery = None
+    if save_s is not None:
+        recovery = Recovery([[15.0] * n] * 2, [save_s] * n, [save_s / 2] * n)
+    events_if_nodes = None if placement == "pooled" else outages
+    result = cs.simulate(
+        jobs,
+        FLEET,
+        Scheduling(policy, placement=placement, options=options),
+        node_events=events_if_nodes,
+        recovery=recovery,
+        check=True,
+    )
+    assert set(result.jobs["outcome"]) <= {"finished", "never runnable"}
+    ran = result.jobs[result.jobs["outcome"] == "finished"]
+    np.testing.assert_allclose(ran["done"], 1.0, atol=1e-9)
+    sizes = result.allocation_ranges.groupby("job_id")["n_accelerators"].agg(["min", "max"])
+    limits = jobs.set_index("job_id").loc[sizes.index.astype(str)]
+    assert (sizes["min"].to_numpy() >= limits["min_accelerators"].to_numpy()).all()
+    assert (sizes["max"].to_numpy() <= limits["max_accelerators"].to_numpy()).all()
 
 
 def check_jobs(result: Result) -> None:

@@ -45,6 +45,9 @@ def test_a_limit_holds_although_there_is_room():
     assert spans(run(limited, rows)) == {0: [(0, 10)], 1: [(0, 10)], 2: [(10, 20)]}
     jobs = run(limited, [("a", 0, 16, 10)]).jobs
     assert "can use at most 12 accelerators" in jobs["reason"].iloc[0]
+    fixed = run(limited, [("a", 0, 12, 10), ("a", 0, 8, 5)], columns={"priority": [100, 100]}).jobs
+    assert "can use at most 8 accelerators" in fixed["reason"].iloc[0]
+    assert fixed["outcome"].tolist() == ["never runnable", "finished"]
 
 
 def test_a_job_moves_so_that_another_one_finds_a_node():
@@ -110,7 +113,6 @@ def test_mistakes_are_named():
         run_jobs("kai", {"limits": {"queue": {"a": 8}}}, [("a", 0, 1, 1)])
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_the_rules_of_scheduling_hold():
     options = {"quotas": {"default": "all", "queues": {"all": {"quotas": {"all": 80}}}}}

@@ -12,6 +12,7 @@ from limits_twin import LimitsTwin, TwinJob
 from quota_runs import Row, attempts, moments, run_jobs, spans
 
 from clustersim.errors import InputError
+from clustersim.notes import forget_notes
 from clustersim.scheduling import Policy, Start
 from clustersim.simulation.simulate import replay
 from tests.examples import examples
@@ -51,6 +52,28 @@ def test_quotas_of_queues_without_preemption():
     kept = {**queues, "b": {"quotas": {"h200": {"nominal": 8, "lend_limit": 0}}, "cohort": "lab"}}
     result = run_jobs("easy", {"queues": kept}, ROWS)
     assert result.jobs["start_s"].tolist() == [0, 10, 0, 10]
+
+
+def test_limits_of_nobody_and_quotas_beyond_the_cluster_are_noted(
+    capsys: pytest.CaptureFixture[str],
+):
+    """16 accelerators of h200; nobody is in the queue c, and a and b own 24 together."""
+    forget_notes()
+    queues = {name: {"quotas": {"h200": n}, "cohort": "x"} for name, n in (("a", 16), ("b", 8))}
+    given = {"queues": queues, "limits": {"queue": {"each": 8, "c": 4, "a": 8}}}
+    given["budgets"] = {"queue": {"d": 1, "a": 100}}
+    for policy in ("fcfs", "kueue"):
+        forget_notes()
+        run_jobs(policy, given, ROWS)
+        notes = capsys.readouterr().err
+        assert "limits.queue: no job has the queue c\n" in notes, policy
+        assert "budgets.queue: no job has the queue d\n" in notes
+        owned = "the queues and cohorts own 24 accelerators of h200, but the cluster has 16\n"
+        assert owned in notes
+    forget_notes()
+    fits = {name: {"quotas": {"h200": 8}, "cohort": "x"} for name in "ab"}
+    run_jobs("fcfs", {"queues": fits, "limits": {"queue": {"each": 8, "a": 8}}}, ROWS)
+    assert "Note" not in capsys.readouterr().err
 
 
 def test_a_strict_queue_waits_for_its_first_job():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_preemption import a_pool, small_logs
 
 from clustersim.errors import InputError
+from clustersim.notes import forget_notes
 from clustersim.scheduling import Policy
 from clustersim.scheduling.policies.slurm.multifactor import Multifactor
 from clustersim.simulation.result import Result
@@ -55,6 +56,20 @@ def test_without_weights_it_is_easy(log: list[tuple[int, int, int]], placement: 
     pools = [a_pool("a", 1), a_pool("b", 2)]
     easy = run(jobs, pools, policy="easy", placement=placement)
     assert starts(run(jobs, pools, placement=placement)) == starts(easy)
+
+
+def test_a_weight_without_priorities_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    """All factors are then 0, so that the weight changes nothing."""
+    jobs = table((0, 8, 10), (1, 8, 10), qos=["low", "high"], partition=["a", "a"])
+    for name in ("qos", "partition"):
+        text = f"option weight_{name} of multifactor has no effect: {name}_priority gives no {name}"
+        forget_notes()
+        run(jobs, **{f"weight_{name}": 1000})
+        assert text in capsys.readouterr().err
+        forget_notes()
+        priorities = {"qos": {"high": 1}, "partition": {"a": 1}}[name]
+        run(jobs, **{f"weight_{name}": 1000, f"{name}_priority": priorities})
+        assert text not in capsys.readouterr().err
 
 
 class Eager(Multifactor):

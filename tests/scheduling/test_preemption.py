@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import nodes as one_pool
+from preemption_cases import Later, a_pool, two_jobs
 from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.notes import forget_notes
 from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
-from clustersim.scheduling.decisions import Decision, How
+from clustersim.scheduling.decisions import Decision
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
@@ -26,42 +27,6 @@ from tests.examples import examples
 
 NEED_OPTIONS = {"max_throughput_per_cost", "kueue", "kai"}
 INF = float("inf")
-
-
-def a_pool(name: str, nodes: int = 1) -> Pool:
-    return Pool(
-        name=name,
-        accelerator="",
-        n_nodes=nodes,
-        chips_per_node=8,
-        nic_Bps=INF,
-        scaleup_size=8,
-        leaf_of_node=np.zeros(nodes, dtype=np.int32),
-        unit_of_node=np.zeros(nodes, dtype=np.int32),
-        virtual_clusters={},
-    )
-
-
-class Later(Policy):
-    """A job that is submitted later takes the place of one that runs."""
-
-    tracks_running: ClassVar[bool] = True
-    how: How = "save"
-    cost: float | None = None
-
-    def decide(self, view: View) -> Iterable[Decision]:
-        for job in view.waiting.tolist()[::-1]:
-            for other in view.running.tolist():
-                if not view.fits(job) and other < job:
-                    yield Preempt(other, self.how, self.cost)
-            if view.fits(job):
-                yield Start(job)
-
-
-def two_jobs(**columns: object) -> pd.DataFrame:
-    """A job of 100 s at 0, and one of 20 s at 50 s, on all 8 accelerators."""
-    table = {"job_id": [1, 2], "submit_s": [0.0, 50.0], "n_accelerators": [8, 8]}
-    return pd.DataFrame({**table, "duration_s": [100.0, 20.0], **columns})
 
 
 def run(

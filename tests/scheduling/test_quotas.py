@@ -251,10 +251,15 @@ def test_the_file_is_relative_to_the_folder(tmp_path: Path):
 
 def test_ranges_of_sizes_are_said_to_be_ignored(capsys: pytest.CaptureFixture[str]):
     forget_notes()
-    columns = {"n_accelerators": [2], "min_accelerators": [1]}
+    columns = {"n_accelerators": [2], "min_accelerators": [1], "max_accelerators": [4]}
     result = run({"a": queue()}, SOME_JOB, columns=columns)
     assert result.jobs["outcome"].tolist() == ["finished"]
-    assert capsys.readouterr().err.count("without partial admission") == 1
+    said = capsys.readouterr().err
+    assert said.count("without partial admission") == 1
+    assert said.count("1 job could run with more accelerators") == 1
+    forget_notes()
+    run({"a": queue()}, SOME_JOB, columns={**columns, "min_accelerators": 2, "max_accelerators": 2})
+    assert "without" not in capsys.readouterr().err
 
 
 def test_the_rules_of_scheduling_hold():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,9 @@ from clustersim.engine import departures
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling import POLICIES
+from clustersim.scheduling.policies.elastic_rounds import ElasticRounds
+from clustersim.scheduling.policies.in_rounds import InRounds
 from clustersim.scheduling.programs import gavel
 from clustersim.scheduling.programs.problem import AllocationProblem
 from tests.examples import examples
@@ -37,6 +42,96 @@ def test_the_next_job_of_a_round_starts_within_it():
     # Job 2 starts 10 s late, and has another turn for it; job 1 starts 10 s late after that.
     assert spans(result)[1][:2] == [(0, 110), (310, 465)]
     assert spans(result)[2][0] == (110, 310)
+
+
+def test_a_job_that_came_after_the_program_starts_on_an_empty_cluster():
+    """Job 2 comes at 37 s and waits for another solution, but not beyond the end of job 1.
+
+    Job 3 comes at 460 s, when job 2 runs on half of the node. The solution of 450 s holds for
+    1920 s, so that it waits, too, until nothing runs.
+    """
+    jobs = a_table([450, 900, 100], [8, 4, 4], submit_s=[0.0, 37.0, 460.0])
+    result = run("max_min_fairness", jobs, round=100, reset=1920)
+    assert result.jobs["start_s"].tolist() == [0, 450, 1350]
+
+
+IN_ROUNDS = sorted(
+    name
+    for name, policy in POLICIES.items()
+    if issubclass(policy, InRounds | ElasticRounds) and name != "max_throughput_per_cost"
+)
+
+
+@pytest.mark.parametrize("policy", IN_ROUNDS)
+@settings(max_examples=examples(20), deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_no_job_waits_for_an_empty_cluster(policy: str, seed: int):
+    """At no time are all accelerators free while a job waits that could run on them.
+
+    Sia and Pollux decide at the start of rounds only, so that a job may wait for the next one.
+    """
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(1, 6))
+    jobs = a_table(
+        draw.choice([20.0, 130.0, 500.0, 900.0], n),
+        draw.integers(1, 9, n),
+        submit_s=np.cumsum(draw.choice([0.0, 0.0, 37.0, 400.0], n)),
+    )
+    placement = str(draw.choice(["pooled", "consolidate"]))
+    options: dict[str, float] = {"round": float(draw.choice([100, 360]))}
+    if issubclass(POLICIES[policy], InRounds):
+        options["reset"] = float(draw.choice([100, 360, 1920]))
+    result = run(policy, jobs, None, [a_pool("a"), a_pool("b", 2)], placement, **options)
+    done, held = result.jobs, result.allocation_ranges
+    patience_s = 0.0 if issubclass(POLICIES[policy], InRounds) else options["round"]
+    times = sorted({*done["submit_s"], *held["start_s"], *held["end_s"]})
+    idle_s = 0.0
+    for begin, end in pairwise(times):
+        empty = not ((held["start_s"] <= begin) & (held["end_s"] > begin)).any()
+        waits = ((done["submit_s"] <= begin) & (done["finish_s"] > begin)).any()
+        idle_s = idle_s + end - begin if empty and waits else 0.0
+        assert idle_s <= patience_s, f"nothing runs until {end} s"
+
+
+def test_a_gang_without_nodes_leaves_its_accelerators_to_others_and_has_the_next_round():
+    """Two nodes of 8: beside two jobs of 6 are 2 + 2 accelerators, but no node for job 3 with 3.
+
+    Job 4 with 1 starts. In the next round job 3 comes first and takes the node of job 2.
+    """
+    jobs = a_table([1000, 1000, 100, 50], [6, 6, 3, 1])
+    result = run("max_min_fairness", jobs, pools=[a_pool("gpu", 2)], round=100, reset=100)
+    assert result.jobs["start_s"].tolist() == [0, 0, 100, 0]
+    assert result.jobs["finish_s"].tolist() == [1000, 1100, 200, 50]
+
+
+@pytest.mark.parametrize("policy", ["sia", "pollux"])
+def test_a_chosen_size_without_nodes_becomes_smaller(policy: str):
+    """As above; job 3 can have 1 to 4 accelerators, and has 2 of them for twice the time."""
+    jobs = a_table([1000, 1000, 100], [6, 6, 4], restart_delay_s=0.0)
+    jobs = jobs.assign(min_accelerators=[6, 6, 1], max_accelerators=[6, 6, 4])
+    result = run(policy, jobs, pools=[a_pool("gpu", 2)], growth=0)
+    assert result.jobs["start_s"].tolist() == [0, 0, 0]
+    assert result.jobs["finish_s"].tolist() == [1000, 1000, 200]
+    assert len(spans(result)[3]) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "moves_s"), [("sia", 60), ("pollux", 60), ("max_min_fairness", 120)]
+)
+def test_a_small_job_moves_out_of_the_way_of_a_large_one(policy: str, moves_s: float):
+    """Jobs 1 and 2 share a node of 8 until job 2 ends at 50 s; job 3 has half of the other.
+
+    Job 4 with 8 comes at 30 s. In the round from 60 s it has the node of job 3, which moves. Gavel
+    solves its program at 60 s, after which all jobs are alike; job 4 comes first a round later.
+    """
+    jobs = a_table([500, 50, 500, 100], [4, 4, 4, 8], submit_s=[0.0, 0.0, 0.0, 30.0])
+    jobs["restart_delay_s"] = 0.0
+    options = {"round": 60, "reset": 60} if policy == "max_min_fairness" else {"growth": 0}
+    result = run(policy, jobs, pools=[a_pool("gpu", 2)], **options)
+    assert result.jobs["start_s"].tolist() == [0, 0, 0, moves_s]
+    assert result.jobs["finish_s"].tolist() == [500, 50, 500, moves_s + 100]
+    held = result.allocations
+    assert held[held["job_id"] == 3]["node"].tolist() == [1, 0]
 
 
 def test_rounds_use_the_nodes_in_service():

@@ -17,6 +17,7 @@ from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import (
+    PLACEMENTS,
     Consolidate,
     JobColumns,
     Migrate,
@@ -25,12 +26,15 @@ from clustersim.scheduling import (
     Policy,
     Pooled,
     Preempt,
+    Queue,
     Resize,
     Start,
     View,
     Wake,
 )
+from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
+from clustersim.scheduling.together_on_nodes import chosen_on_nodes
 from clustersim.simulation.queue_length import queue_length
 from tests.examples import examples
 from tests.simulation.fleets import cluster
@@ -212,6 +216,68 @@ def test_a_decision_about_sizes_that_breaks_a_rule_is_refused(
         simulate({0.0: decisions}, [8], [[100.0], [100.0]])
 
 
+class Moves(Policy):
+    """Starts jobs at once, then resizes and moves random ones whenever there is room."""
+
+    tracks_running: ClassVar[bool] = True
+    seed: int = 0
+
+    def decide(self, view: View) -> Iterator[Decision]:
+        rng = np.random.default_rng([self.seed, int(view.now)])
+        yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+        for job in view.running.tolist():
+            pool, size = str(rng.choice(["a", "b"])), int(rng.integers(1, 17))
+            own = view.job(job).pool
+            decision = Resize(job, size, 1.0) if pool == own else Migrate(job, pool, 1.0, size)
+            if pool == own and size == view.job(job).size:
+                continue
+            if view.can_move(job, size=size, pool=pool):
+                self.moved.append(job)
+                yield decision
+            else:
+                with pytest.raises(ClusterSimError):
+                    carry_out(decision, self.queue, {}, "Moves")
+                self.refused.append(job)
+        if len(view.active) or len(view.leaving):
+            yield Wake(view.now + 7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("placement", ["pooled", "consolidate", "spread"])
+def test_a_view_tells_whether_a_job_can_be_moved(placement: str, seed: int):
+    """Each move for which there is room is carried out, and every other one is refused."""
+    table = log(seed, n_jobs=30, most=8).assign(min_accelerators=1, max_accelerators=16)
+    policy = type("Own", (Moves,), {"seed": seed, "moved": [], "refused": []})
+    two = cluster(a_pool("a", 3, 4), a_pool("b", 2, 8))
+    cs.simulate(table, two, Scheduling(policy=policy, placement=placement), check=True)
+    assert len(policy.moved) > 5
+    assert len(policy.refused) > 5
+
+
+def test_scattered_accelerators_are_named():
+    """One accelerator is free on each of two nodes; a gang of two needs both on one."""
+
+    class Grows(Policy):
+        tracks_running: ClassVar[bool] = True
+
+        def decide(self, view: View) -> Iterator[Decision]:
+            yield from (Start(job) for job in view.waiting.tolist())
+            assert view.free == {"a": 2}
+            assert not view.can_move(2, size=6)
+            assert view.can_move(2, size=5)
+            yield Resize(2, 6)
+
+    table = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": 0, "n_accelerators": [3, 3, 4]})
+    table = table.assign(duration_s=100, max_accelerators=[3, 3, 8])
+    message = (
+        "needs 2 more accelerators at once and does not fit: a has 2 free, but scattered over 2 "
+        "nodes with at most 1 each"
+    )
+    scheduling = Scheduling(policy=Grows, placement="consolidate")
+    with pytest.raises(ClusterSimError, match=message):
+        cs.simulate(table, cluster(a_pool("a", 3, 4)), scheduling)
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -327,3 +393,48 @@ def test_preempted_jobs_over_pools_do_all_their_work(policy: str, seed: int):
     ran = result.allocations.drop_duplicates(["job_id", "start_s"])
     whole_s = (ran["end_s"] - ran["start_s"]).groupby(ran["job_id"]).sum().to_numpy()
     np.testing.assert_allclose(whole_s, result.jobs["duration_s"], rtol=1e-9)
+
+
+def test_no_job_is_preempted_for_a_gang_over_pools_that_finds_no_nodes():
+    # Jobs 1 and 2 leave 3 on each node of a, and job 3 has the node of b.  Job 4 would have its 14
+    # of 3 + 3 + 8, but a gang has whole nodes of a pool and the rest on one: 3 + 8 at most.
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3, 4],
+            "submit_s": [0.0, 0.0, 0.0, 1.0],
+            "n_accelerators": [5, 5, 8, 14],
+            "duration_s": [10.0, 10.0, 100.0, 30.0],
+        }
+    )
+    fleet = cluster(a_pool("a", 2, 8), a_pool("b", 1, 8))
+    how = Scheduling("srtf", placement="consolidate", span_pools="equal", options={"cost": 0})
+    result = cs.simulate(jobs, fleet, how, check=True)
+    assert result.jobs["finish_s"].tolist() == [10, 10, 100, 40]
+
+
+def test_a_gang_over_pools_takes_the_nodes_of_the_last_jobs():
+    # Jobs 0 and 1 have 5 of a node of a each, job 2 the node of b.  With job 0 on its node, 3 + 8
+    # of a and 6 of b are 17; with job 1 too, there would be 3 + 8.
+    a, b = (
+        Partition(k, k, "ab"[k], "", 0, Consolidate(n_nodes=2 - k, chips_per_node=8))
+        for k in range(2)
+    )
+    columns = JobColumns([5, 5, 8, 17], [[60.0] * 4] * 2, [(0, 1)], [0] * 4, split="equal")
+    queue = Queue([a, b], [0, 1], columns, lambda *_: None, looks_ahead=False, tracks_running=True)
+    for job, partition, nodes in ((0, a, [(0, 5)]), (1, a, [(1, 5)]), (2, b, [(0, 8)])):
+        partition.placement.take_these(nodes, nodes[0][1])
+        partition.nodes_of[job] = nodes
+        queue.start_taken(job, partition, nodes)
+    assert chosen_on_nodes(queue, [3, 0, 1, 2]) == {3: None, 0: None}
+    assert chosen_on_nodes(queue, [0, 1, 3, 2]) == {0: None, 1: None, 2: None}
+
+
+@pytest.mark.parametrize("placement", sorted({*PLACEMENTS} - {"pooled"}))
+@pytest.mark.parametrize("policy", ["srtf", "easy", "first_fit"])
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=examples(4))
+def test_gangs_over_pools_find_nodes_under_every_placement(placement: str, policy: str, seed: int):
+    fleet = cluster(a_pool("a", 3, 8), a_pool("b", 2, 8))
+    how = Scheduling(policy, placement=placement, span_pools="proportional")
+    result = cs.simulate(log(seed), fleet, how, check=True)
+    assert set(result.jobs["outcome"]) <= {"finished", "never runnable"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from fleets import crowd, jobs
 
 from clustersim.scheduling import Partition, Policy
+from clustersim.simulation import run_jobs
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from clustersim.topology import single_pool
 
@@ -155,6 +157,27 @@ def test_progress_counts_ended_jobs() -> None:
         progress=lambda *counts: calls.append(counts),
     )
     assert calls == [(1024, 3000), (2048, 3000)]
+
+
+def test_progress_shows_the_simulated_time_while_jobs_end_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two jobs: passes at 0, 10 and 30 s, long before 1,024 jobs have ended."""
+    monkeypatch.setattr(run_jobs, "_REPORT_S", 0.0)
+
+    class Shown:
+        counts: ClassVar[list[tuple[int, int]]] = []
+        times: ClassVar[list[float]] = []
+
+        def __call__(self, done: int, total: int) -> None:
+            self.counts.append((done, total))
+
+        def at(self, now_s: float) -> None:
+            self.times.append(now_s)
+
+    replay(jobs([(0, 8, 10), (0, 8, 20)]), policy="fcfs", accelerators=8, progress=Shown())
+    assert Shown.times == [0, 10, 30]
+    assert Shown.counts == [(0, 2), (0, 2), (1, 2)], "a job counts after the pass at its end"
 
 
 def test_a_run_in_which_no_job_can_ever_run() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling import NodePlacement, Policy, Preempt, Start, View
+from clustersim.scheduling import NodePlacement, Policy, Preempt, Resize, Start, View
 from clustersim.scheduling.decisions import Decision
-from clustersim.simulation.check_policy import check_policy
+from clustersim.simulation.check_policy import _wrong_size, check_policy
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -174,6 +174,37 @@ def test_an_unlawful_placement_is_found(placement: type[NodePlacement]) -> None:
             crowd(1, 50, largest=4), FLEETS["one pool"], Scheduling(placement=placement), check=True
         )
     assert any(finding.problem for finding in check_policy("fcfs", placement))
+
+
+class StartsSmall(Policy):
+    """Starts jobs at their smallest size, and resizes them at the same instant."""
+
+    tracks_running: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        ranges = {name: view.columns.get(f"{name}_accelerators") for name in ("min", "max")}
+        for job in view.waiting.tolist():
+            small, large = (own is not None and int(own[job]) for own in ranges.values())
+            if not small or not view.fits(job):
+                yield from (Start(job) for _ in range(view.fits(job)))
+                continue
+            yield Start(job, size=small)
+            if large - small <= view.free["gpu"] and large > small:
+                yield Resize(job, large, cost_s=0.0)
+
+
+def test_a_job_may_start_and_be_resized_at_the_same_instant() -> None:
+    """An attempt that ends when it begins does not count with the one that follows."""
+    found = check_policy(StartsSmall, "pooled")
+    assert [each.problem for each in found] == [""] * 7
+
+
+def test_an_attempt_of_a_wrong_size_is_found() -> None:
+    log = jobs([(0, 8, 10), (0, 4, 10)])
+    result = simulate(log, FLEETS["one pool"], Scheduling(placement="consolidate"))
+    assert _wrong_size(result, log) == ""
+    wrong = _wrong_size(result, log.assign(n_accelerators=[8, 3]))
+    assert wrong == "job 2 requested 3 accelerators but got 4"
 
 
 def test_a_policy_that_leaves_jobs_behind_is_found() -> None:

@@ -64,19 +64,6 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
     this_code.cache_clear()
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Hashes of the runs that this process makes."""
-    made: list[str] = []
-
-    def counted(key: str, *rest: Any) -> Any:
-        made.append(key)
-        return make_run(key, *rest)
-
-    monkeypatch.setattr(clustersim.studies.executors, "make_run", counted)
-    return made
-
-
 # --- The hash of the code -----------------------------------------------------------
 
 

@@ -9,28 +9,13 @@ import pandas as pd
 import pytest
 from conducted import CAPACITY, GRID, QUEUE, SEQUENTIAL, conduct, exact, policy_file, rows_in
 
-import clustersim.studies.executors
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.study import define_study
-from clustersim.studies.worker import make_run
 from tests.full_counts import first_of
 
 SMALL = {**GRID, "parameters": {"workload.load": [0.5, 0.7]}, "replications": 2}
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Hashes of the runs that this process makes."""
-    made: list[str] = []
-
-    def counted(key: str, *rest: Any) -> Any:
-        made.append(key)
-        return make_run(key, *rest)
-
-    monkeypatch.setattr(clustersim.studies.executors, "make_run", counted)
-    return made
 
 
 def made_by(calls: list[str], fields: dict[str, Any], out: Path) -> tuple[int, pd.DataFrame]:

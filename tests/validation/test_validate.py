@@ -279,3 +279,44 @@ def test_kth_has_a_night_queue(shared_data: Path) -> None:
     assert first is not None
     assert first.key == "hours"
     assert first.distance_s < 0.8 * found.distance_s
+
+
+def test_options_are_those_of_the_candidates_that_have_them(site: pd.DataFrame) -> None:
+    quotas = {"quotas": {"limits": {"user": dict.fromkeys("abc", 8)}}}
+    options = {**quotas, "attained": "time"}
+    found = cs.validate(
+        site, accelerators=24, policies=["fcfs", "las"], options=options, mechanisms=False
+    )
+    assert "option attained applies to las only" in found.notes
+    for policy, own in (("fcfs", quotas), ("las", options)):
+        replayed = cs.replay(site, policy=policy, accelerators=24, options=own).jobs
+        assert found.starts[policy].tolist() == replayed["start_s"].tolist()
+        plain = cs.replay(site, policy=policy, accelerators=24).jobs
+        assert plain["start_s"].tolist() != replayed["start_s"].tolist()
+
+
+def test_mechanisms_are_tested_with_the_options(site: pd.DataFrame) -> None:
+    quotas = {"quotas": {"limits": {"user": dict.fromkeys("abc", 8)}}}
+    found = cs.validate(site, accelerators=24, policies=["easy"], options=quotas)
+    exact = next(each for each in found.tested if each.key == "estimates")
+    twice = site.assign(estimate_s=2.0 * site["duration_s"])
+    own = cs.replay(twice, policy="easy", accelerators=24, options=quotas).jobs["start_s"]
+    assert exact.start_s is not None
+    assert exact.start_s.tolist() == own.tolist()
+
+
+def test_options_of_the_command(
+    site: pd.DataFrame, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.to_csv("jobs.csv", index=False)
+    words = ["validate", "jobs.csv", "--accelerators", "24", "--no-mechanisms", "--no-report"]
+    given = ["--option", "attained=time", "--policies", "fcfs,las"]
+    assert main([*words, *given, "--out", "valid"]) == 0
+    written = json.loads(Path("valid/validation.json").read_text())
+    assert written["options"] == {"attained": "time"}
+    assert "--option attained=time" in written["command"]
+    capsys.readouterr()
+    assert main([*words, "--option", "atained=time", "--policies", "las"]) == 2
+    assert "did you mean 'attained'" in capsys.readouterr().err
+    assert main([*words, "--placement-option", "rail=1"]) == 2
+    assert "placement pooled" in capsys.readouterr().err

@@ -258,10 +258,12 @@ def test_what_binds_jobs_and_is_ignored_is_said(tmp_path: Path) -> None:
         "1,0,8,60,V100M16|V100M32,a,x\n2,1,8,60,,b,x\n",
     )
     assert log.notes == (
-        "columns of the log that the simulation ignores: gpu_spec (1 job), partition (2 jobs)",
+        "columns of the log that the simulation ignores: gpu_spec (1 job)",
         "gpu_spec: jobs restricted to certain chip types can run on any chip here, with the run "
         "time of the log. 1 of them names a type that is not in the catalogue: V100M16 (1), "
         "V100M32 (1)",
+        "columns of the log that only policies, clusters and quotas with a setting for them use: "
+        "partition (2 jobs)",
     )
 
 
@@ -289,7 +291,9 @@ def test_swf_dependencies_and_partitions_are_said(tmp_path: Path) -> None:
     log = read_jobs(path)
     assert log.notes == (
         "columns of the log that the simulation ignores: preceding_job (1 job), "
-        "req_memory_kb (1 job), partition (2 jobs)",
+        "req_memory_kb (1 job)",
+        "columns of the log that only policies, clusters and quotas with a setting for them use: "
+        "partition (2 jobs)",
     )
     assert log.jobs["preceding_job"].tolist()[1] == "1"
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from clustersim.analysis.metrics import Metric, in_period, period_of
+from clustersim.analysis.metric import Metric
+from clustersim.analysis.metrics import in_period, period_of
 from clustersim.analysis.part import Part
 from clustersim.analysis.samples import Sample
 from clustersim.array_types import Floats

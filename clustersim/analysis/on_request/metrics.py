@@ -1,4 +1,4 @@
-"""Metrics of what a policy does: fairness, preemptions, deadlines, and free accelerators."""
+"""Metrics of what a policy does: waits, fairness, preemptions, deadlines, free accelerators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.analysis.metrics import Metric
+from clustersim.analysis.metric import Metric
 from clustersim.analysis.part import Part
 from clustersim.analysis.policy.fairness import accelerator_s_of_jobs, jains_index, user_index
 from clustersim.analysis.policy.preemption import CAUSES, lost_share
@@ -42,6 +42,10 @@ def _met(part: Part) -> Floats:
     return values[~np.isnan(values)]
 
 
+def _eligible_wait(part: Part) -> Floats:
+    return part.eligible_wait_s
+
+
 def _over(series: Series, statistic: Callable[[Floats], Any]) -> Callable[[Part], float]:
     def compute(part: Part) -> float:
         values = series(part)
@@ -50,12 +54,42 @@ def _over(series: Series, statistic: Callable[[Floats], Any]) -> Callable[[Part]
     return compute
 
 
+def _eligible_waits() -> Iterator[Metric]:
+    eligible = (
+        "time from when a job is eligible to its first start. A job is eligible (as in Slurm) once "
+        "it is submitted, the jobs for which it waits have ended and its earliest time has come "
+        "(after_any, after_ok, not_before_s); limits, quotas and budgets are part of this wait. "
+        "Without such columns it is the wait. For a job that had not started when the run stopped, "
+        "the wait until then counts, 0 if it was not eligible."
+    )
+    for name, what, q, statistic in (
+        ("mean", "mean wait", None, np.mean),
+        ("p95", "95th percentile of wait", 0.95, partial(np.quantile, q=0.95)),
+    ):
+        yield Metric(
+            name=f"{name}_eligible_wait_s",
+            label=f"{what} since eligible",
+            definition=f"{what.partition(' wait')[0].removesuffix(' of').capitalize()} of the "
+            f"{eligible}",
+            compute=_over(_eligible_wait, statistic),
+            of_jobs=("eligible_wait_s", q),
+            service=True,
+            dimension="duration",
+            noun="wait",
+            least=0.0,
+            better="less",
+            on_request=True,
+            subject="waits",
+        )
+
+
 def _fairness() -> Iterator[Metric]:
     rho = (
         "finish-time fairness rho (Mahajan et al., Themis, NSDI 2020): the time from submission to "
         "finish, divided by the time that the job would have taken alone on 1/n of the "
         "accelerators in service, where n is the mean number of jobs in the system between its "
-        "submission and its finish. Alone, its kept work takes as long as it took here, and longer "
+        "submission and its finish. As in the paper, time counts from the submission, also while "
+        "the job waits for others. Alone, its kept work takes as long as it took here, and longer "
         "by the factor by which its gang is larger than this share. At most 1 is fair. Only "
         "finished jobs with work are included."
     )
@@ -369,8 +403,21 @@ def _goodput() -> Iterator[Metric]:
 
 
 SERIES: Mapping[str, Series] = MappingProxyType(
-    {"finish_time_fairness": _rho, "preemptions": _preemptions, "met_deadline": _met}
+    {
+        "eligible_wait_s": _eligible_wait,
+        "finish_time_fairness": _rho,
+        "preemptions": _preemptions,
+        "met_deadline": _met,
+    }
 )
 """Quantities of jobs whose distributions are kept if a metric of them is asked for."""
 
-METRICS = (*_fairness(), *_preempted(), *_deadlines(), *_free(), *_goodput(), *_kept_free())
+METRICS = (
+    *_eligible_waits(),
+    *_fairness(),
+    *_preempted(),
+    *_deadlines(),
+    *_free(),
+    *_goodput(),
+    *_kept_free(),
+)

@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.analysis.policy.free_nodes import Free, free_over_time
 from clustersim.analysis.policy.steps import NONE, least_covering, values_at
 from clustersim.array_types import Bools, Floats, Ints
-from clustersim.simulation.node_ranges import one_row_an_attempt
+from clustersim.simulation.attempt_parts import one_row_an_attempt
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled

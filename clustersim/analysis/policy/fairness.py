@@ -11,8 +11,8 @@ import pandas as pd
 from clustersim.analysis.policy.names import name_codes
 from clustersim.analysis.policy.steps import count_integral, integral
 from clustersim.array_types import Bools, Floats
+from clustersim.simulation.attempt_parts import one_row_an_attempt
 from clustersim.simulation.metrics import in_service
-from clustersim.simulation.node_ranges import one_row_an_attempt
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
@@ -45,7 +45,8 @@ def finish_time_fairness(result: Result) -> Floats:
 
     Mahajan et al., "Themis: Fair and efficient GPU cluster scheduling", NSDI 2020, section 3.1:
     the time from submission to finish, divided by the time that the job would have taken alone on
-    its share of the cluster.  The share is 1/n of the accelerators in service, where n is the mean
+    its share of the cluster.  As in the paper, time counts from the arrival of a job, also while it
+    waits for other jobs.  The share is 1/n of the accelerators in service, where n is the mean
     number of jobs in the system (waiting or running, itself included) between its submission and
     its finish, and the accelerators in service are averaged over the same time.  Every log has what
     this needs, whereas entitlements of users are seldom known.  Alone on its share, a job takes as

@@ -30,8 +30,8 @@ from clustersim.array_types import Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.costs.unit_costs import work_done
 from clustersim.errors import InputError
+from clustersim.simulation.attempt_parts import attempts_by_pool
 from clustersim.simulation.metrics import accelerator_seconds
-from clustersim.simulation.node_ranges import attempt_of_ranges
 from clustersim.simulation.result import Result
 from clustersim.workload.describe import size_bins
 
@@ -102,9 +102,9 @@ class GoodputSplit:
 
     def __init__(self, result: Result, catalogue: Catalogue) -> None:
         self._result = result
-        table, ends = result.attempts, "end_s"
-        if table is None:
-            table, ends = result.jobs, "finish_s"
+        table, ends = result.jobs, "finish_s"
+        if result.attempts is not None:
+            table, ends = attempts_by_pool(result.attempts, result.allocation_ranges), "end_s"
         start_s, last_s = (table[name].to_numpy(dtype=np.float64) for name in ("start_s", ends))
         began = np.isfinite(start_s)
         self._begin_s = start_s[began]
@@ -124,32 +124,14 @@ class GoodputSplit:
         if "model" in result.jobs:
             work = work_done(_with_known_models(result, catalogue), catalogue)
             self._flop = work["flop"].to_numpy(dtype=np.float64)[began]
-        pools = table["pool"][began]
-        if (parts := _parts_of(result)) is not None:
-            pools = self._divide(*parts)
         self.pools = [str(name) for name in result.utilisation["pool"].unique()]
-        codes, names = pd.factorize(pools)
+        codes, names = pd.factorize(table["pool"][began])
         place = pd.Index(self.pools).get_indexer(pd.Index([str(name) for name in names]))
         self.pool: npt.NDArray[np.intp] = place[codes]
         known = peak_flops(result, catalogue)
         peaks = np.array([known.get(name, math.nan) for name in self.pools])
         self.has_peaks = bool(len(peaks)) and bool(np.isfinite(peaks).all())
         self._weights = peaks if self.has_peaks else np.ones(len(peaks))
-
-    def _divide(self, attempt: Ints, held: pd.DataFrame) -> pd.Series[Any]:
-        """Replace attempts by their parts, and return the pools of these.
-
-        Accelerators of a gang do the same share of its work.
-        """
-        n = held["n_accelerators"].to_numpy(dtype=np.float64)
-        share = n / self._n[attempt]
-        self.row, self._n = self.row[attempt], n
-        self._begin_s, self._end_s, self._length_s, self._kept, self._flop = (
-            each[attempt]
-            for each in (self._begin_s, self._end_s, self._length_s, self._kept, self._flop)
-        )
-        self._flop = self._flop * share
-        return held["pool"]
 
     def within(self, begin_s: float, end_s: float) -> Interval:
         """Return the allocated, kept and useful work of each attempt in a time interval."""
@@ -231,15 +213,6 @@ class Interval:
             )
             for k in range(count)
         ]
-
-
-def _parts_of(result: Result) -> tuple[Ints, pd.DataFrame] | None:
-    """Return the attempt of each row of allocations, and these; None if none has several rows."""
-    attempts, ranges = result.attempts, result.allocation_ranges
-    if attempts is None or len(ranges) <= len(attempts):
-        return None
-    attempt = attempt_of_ranges(ranges, attempts)
-    return None if attempt is None else (attempt, ranges)
 
 
 def _with_known_models(result: Result, catalogue: Catalogue) -> Result:

@@ -1,9 +1,10 @@
-"""Who got what: accelerator time of users and virtual clusters next to their entitlement."""
+"""Who got what: accelerator time of users, virtual clusters and teams next to their entitlement."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +20,26 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.workload.jobs import partition_column
 
-__all__ = ["shares_table"]
+__all__ = ["scheduler_options", "shares_table"]
+
+_TEAMS = ("team", "account", "queue")
+"""Columns that name a team, besides the one by which quotas divide the cluster."""
+
+
+_Group = tuple[str, npt.NDArray[np.int64], list[str], Mapping[str, float]]
+"""Kind, the number of each job's name, the names, and the shares that they own."""
 
 
 def shares_table(result: Result) -> pd.DataFrame | None:
-    """Return what each user and each virtual cluster got, and what it was entitled to.
+    """Return what each user, virtual cluster and team got, and what it was entitled to.
 
-    The entitlement of a virtual cluster is the share of its nodes in the accelerator-seconds in
-    service from the first submission on.  Without nodes of its own, and for users, the entitlement
-    follows from the run: whoever had no job that waited got what was asked for, and is entitled to
-    that; the rest is divided equally among those who had a job that waited.
+    Teams are the names in a column ``team``, ``account`` or ``queue``, and in the column that the
+    option ``by`` of a policy with quotas names, unless this is that of the users or virtual
+    clusters.  The entitlement of a virtual cluster is the share of its nodes in the
+    accelerator-seconds in service from the first submission on.  Without nodes of its own, and for
+    users and teams, the entitlement follows from the run: whoever had no job that waited got what
+    was asked for, and is entitled to that; the rest is divided equally among those who had a job
+    that waited.
 
     Parameters
     ----------
@@ -37,12 +48,13 @@ def shares_table(result: Result) -> pd.DataFrame | None:
     Returns
     -------
     pandas.DataFrame or None
-        ``kind`` (``user`` or ``vc``), ``name``, ``jobs`` (that can run and were submitted before
-        the end), ``waited`` (of them, those that waited for any attempt), ``accelerator_s`` (held
-        by them), ``share`` (of the accelerator-seconds that all jobs held), ``entitlement`` (a
-        share, too), ``preemptions`` (times that the policy stopped one of the jobs) and
-        ``lost_accelerator_s`` (accelerator-seconds of work that was lost, for any reason); most
-        accelerator-seconds first.  None without several users or virtual clusters.
+        ``kind`` (``user``, ``vc`` or the column of a team), ``name``, ``jobs`` (that can run and
+        were submitted before the end), ``waited`` (of them, those that waited for any attempt),
+        ``accelerator_s`` (held by them), ``share`` (of the accelerator-seconds that all jobs held),
+        ``entitlement`` (a share, too), ``preemptions`` (times that the policy stopped one of the
+        jobs) and ``lost_accelerator_s`` (accelerator-seconds of work that was lost, for any
+        reason); most accelerator-seconds first.  None without several users, virtual clusters or
+        teams.
 
     Examples
     --------
@@ -60,7 +72,7 @@ def shares_table(result: Result) -> pd.DataFrame | None:
     submitted = jobs["submit_s"].to_numpy(dtype=np.float64) <= result.provenance["simulated_s"]
     counted = submitted & (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
     index, names = user_index(jobs)
-    groups: list[tuple[str, npt.NDArray[np.int64], list[str], Mapping[str, float]]] = []
+    groups: list[_Group] = []
     if len(names) > 1:
         groups.append(("user", index, names, {}))
     column = partition_column(jobs)
@@ -68,6 +80,7 @@ def shares_table(result: Result) -> pd.DataFrame | None:
         index, names = name_codes(jobs[column], len(jobs))
         if len(names) > 1:
             groups.append(("vc", index, names, _owned(result)))
+    groups += _of_teams(result, [own for _, own, *_ in groups])
     if not groups:
         return None
     held, _ = accelerator_s_of_jobs(result)
@@ -95,6 +108,38 @@ def shares_table(result: Result) -> pd.DataFrame | None:
         table = table[table["jobs"] > 0]
         tables.append(table.sort_values("accelerator_s", ascending=False, kind="stable"))
     return pd.concat(tables, ignore_index=True)
+
+
+def _of_teams(result: Result, known: list[npt.NDArray[np.int64]]) -> list[_Group]:
+    """Return the groups of jobs by team; groups that are `known` already are not repeated."""
+    jobs = result.jobs
+    columns = dict.fromkeys((*_TEAMS, str(scheduler_options(result).get("by", ""))))
+    seen, found = [*known], list[_Group]()
+    for column in columns:
+        if column not in jobs or column == "user" or column == partition_column(jobs):
+            continue
+        index, names = name_codes(jobs[column], len(jobs))
+        if len(names) > 1 and not any(np.array_equal(index, other) for other in seen):
+            seen.append(index)
+            found.append((column, index, names, {}))
+    return found
+
+
+def scheduler_options(result: Result) -> dict[str, Any]:
+    """Return the options of the policy of a run, from its scenario or from ``--option``.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = pd.DataFrame({"job_id": [1], "submit_s": 0, "n_accelerators": 8, "duration_s": 60})
+    >>> scheduler_options(cs.replay(log, policy="fcfs", accelerators=8))
+    {}
+    """
+    facts = result.provenance
+    scheduler = (facts.get("scenario") or {}).get("scheduler") or {}
+    given = scheduler.get("options") or {}
+    texts = (facts.get("replay") or {}).get("option") or ()
+    return {**given, **dict(text.split("=", 1) for text in texts)}
 
 
 def _sums(of_job: npt.NDArray[np.int64], values: npt.ArrayLike, count: int) -> Floats:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.columns.plan_columns import amount_text
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import amount_text
 from clustersim.catalogue import hypothetical_note
 from clustersim.procurement import PurchasePlan
 from clustersim.procurement.answer import plan_answer

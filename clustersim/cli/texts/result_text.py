@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from clustersim.analysis.columns import Column
+    from clustersim.analysis.columns.column import Column
     from clustersim.array_types import Bools
     from clustersim.catalogue import Catalogue
     from clustersim.costs.money import MoneySpec
@@ -51,7 +51,7 @@ _MILLION, _PFLOP_DAY = 1e6, 1e15 * 86400.0
 
 def result_text(result: Result) -> str:
     """Summarise a result: a line for each pool, and why jobs did not finish or never ran."""
-    from clustersim.analysis.columns import SUMMARY
+    from clustersim.analysis.columns.run_columns import SUMMARY
     from clustersim.engine.node_events import LAST_S
     from clustersim.simulation.scopes import without_repeats
     from clustersim.simulation.tables import serves
@@ -173,11 +173,13 @@ _KINDS = {
 
 def _restarts_text(result: Result) -> str:
     """Describe how often jobs were restarted, and why."""
-    from clustersim.simulation.restarts import restart_causes
+    from clustersim.analysis.restarts import restart_causes
+    from clustersim.simulation.attempt_parts import attempts_by_pool
 
     assert result.attempts is not None
     assert result.outages is not None
-    causes = restart_causes(result.attempts, result.outages)
+    parts = attempts_by_pool(result.attempts, result.allocation_ranges)
+    causes = restart_causes(parts, result.outages)
     total = sum(causes.values())
     restarts = f"{total:,} restart{'' if total == 1 else 's'} of jobs"
     if not causes:

@@ -29,6 +29,8 @@ __all__ = [
 
 _AROUND = 60.0
 """Total space above and below axes, in points."""
+SPACING = 1.2
+"""Distance of the lines of the title, as a multiple of their height."""
 _INK = "#222222"
 
 
@@ -117,6 +119,7 @@ class StudyFigure(Figure):
         if heading := "\n".join(filter(None, [self._title, self._mark])):
             text = wrap(heading, room, LARGE + 1.0, bold=True)
             look: dict[str, Any] = {"x": 0.05 / width, "ha": "left", "color": _INK}
+            look["linespacing"] = SPACING
             self._above_text = self.suptitle(text, fontsize=LARGE + 1.0, fontweight="bold", **look)
             lines += (text.count("\n") + 1) * (LARGE + 1.0)
         if self._sentences:
@@ -211,7 +214,14 @@ class StudyFigure(Figure):
             lines = above.get_text().count("\n") + 1
             mark = wrap(self._mark, *self._heading_room, bold=True).count("\n") + 1
             kept = mark if above is self._above_text and self._mark else 0
-            top = height - box.y0 - kept * box.height / lines + (0.0 if kept else gap)
+            top = height - box.y0 + gap
+            if kept:  # the cut is in the middle of the gap between the title and the mark
+                font = above.get_fontproperties()
+                last = "\n".join(above.get_text().splitlines()[-kept:])
+                alone = Text(text=last, figure=self, fontproperties=font, linespacing=SPACING)
+                own = alone.get_window_extent(renderer).height
+                each = (box.height - own) / (lines - kept)
+                top = height - box.y0 - (own + kept * each) / 2.0 + gap
         if self._below_text is not None:
             bottom = height - self._below_text.get_window_extent(renderer).y1 - gap
         return max(0.0, top - gap) / height, min(height, bottom) / height

@@ -16,7 +16,13 @@ __all__ = ["preemptions", "who_got_what"]
 
 _HOUR_S = 3600.0
 _MOST_ROWS = 50
-_KINDS = {"user": "Users", "vc": "Virtual clusters"}
+_KINDS = {
+    "user": "Users",
+    "vc": "Virtual clusters",
+    "team": "Teams",
+    "account": "Accounts",
+    "queue": "Queues",
+}
 _LABELS = {
     "waited": "jobs that waited",
     "accelerator_h": "accelerator-hours",
@@ -28,17 +34,22 @@ _RULE = (
     "with nodes of its own is their share in the fleet. Otherwise, whoever had no job that waited "
     "is entitled to what it got, and the others to equal parts of the rest."
 )
+_QUOTAS = " This entitlement does not follow from the quotas of the policy."
 
 
-def who_got_what(shares: pd.DataFrame | None, folder: Path | None) -> list[str | Figure | Table]:
-    """Return a table of shares for users and one for virtual clusters; empty if there are none."""
+def who_got_what(
+    shares: pd.DataFrame | None, folder: Path | None, *, quotas: bool = False
+) -> list[str | Figure | Table]:
+    """Return a table of shares for users, virtual clusters and teams; empty if there are none.
+
+    `quotas` says whether the policy divided the cluster by quotas.
+    """
     if shares is None:
         return []
-    parts: list[str | Figure | Table] = [_RULE]
-    for kind, title in _KINDS.items():
-        own = shares[shares["kind"] == kind].drop(columns="kind")
-        if own.empty:
-            continue
+    parts: list[str | Figure | Table] = [_RULE + (_QUOTAS if quotas else "")]
+    for kind, own in shares.groupby("kind", sort=False):
+        title = _KINDS.get(str(kind), f"Jobs by {kind}")
+        own = own.drop(columns="kind")
         table = _in_hours(own.reset_index(drop=True))
         if not table["preemptions"].any():
             table = table.drop(columns="preemptions")

@@ -116,6 +116,8 @@ def validation_data(found: Validation) -> dict[str, Any]:
         ],
         "accelerators": found.case.cluster.n_chips,
         "placement": found.case.placement,
+        "options": dict(found.case.options),
+        "placement_options": dict(found.case.placement_options),
         "jobs": int(found.case.compared.sum()),
         **tables,
         "notes": list(found.notes),

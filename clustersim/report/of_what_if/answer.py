@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.amounts import can_be_read_in, common_unit, in_unit
+from clustersim.report.of_what_if.cost import cost_text
 from clustersim.report.of_what_if.doubts import (
     LEAST_S,
     SAME,
@@ -23,17 +24,18 @@ from clustersim.report.of_what_if.doubts import (
     recorded_text,
     verb_of,
 )
+from clustersim.report.of_what_if.stopped_jobs import stopped_text
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
     capital,
     counted,
-    format_money,
     format_number,
     format_percent,
     listed,
 )
 from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
+from clustersim.whatif.groups import TIMES
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -48,27 +50,31 @@ _TOO_WIDE = 1.5
 
 
 def metric_label(found: WhatIf) -> str:
-    """Return the name of the wait that the answer compares, with its group of jobs."""
-    wait = "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
+    """Return the name of the time that the answer compares, with its group of jobs."""
+    return _of_asked(found, TIMES[found.metric])
+
+
+def _of_asked(found: WhatIf, time: str) -> str:
+    """Return the name of a time with the group of jobs that the answer is about."""
     asked = found.question.asked
     if asked.kind == "partition":
-        return f"{wait} in partition {asked.group}"
-    return f"{wait} of jobs with {asked.group} accelerators" if asked.kind == "size" else wait
+        return f"{time} in partition {asked.group}"
+    return f"{time} of jobs with {asked.group} accelerators" if asked.kind == "size" else time
 
 
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.row
     hinges = [
-        *recorded_text(found, metric_label(found)),
+        *recorded_text(found, _of_asked(found, TIMES.get(found.first_wait, ""))),
         *contradiction(found),
         *_hinges(found),
     ]
     first = f"; {_first_hinge(found)}" if len(_tried(found)) else ""
     sentence = (
-        f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
+        f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{cost_text(found)}"
         f"{recorded_doubt(found, _unit(found))}{first}{_in_other_periods(found)}{doubt(found)}."
-        f"{_left_out(found)}{_overload(found)}{_partitions(found)}"
+        f"{stopped_text(found)}{_left_out(found)}{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
     name, period = f"change_{found.metric}", found.period[1]
@@ -193,7 +199,9 @@ def _uncertain(found: WhatIf, row: pd.Series, verb: str) -> Iterator[str]:
 def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> Iterator[str]:
     """Yield how far the simulated wait of a group is from the recorded one."""
     recorded_s = found.recorded_waits.get((row["kind"], row["group"]), math.nan)
-    simulated_s = float(row[f"{found.question.systems[0].key}_{found.metric}"])
+    if not math.isfinite(recorded_s):
+        return
+    simulated_s = float(row[f"{found.question.systems[0].key}_{found.first_wait}"])
     if is_apart(recorded_s, simulated_s):
         unit = unit or common_unit((recorded_s, simulated_s))
         apart = apart_text(recorded_s, simulated_s, unit)
@@ -250,30 +258,6 @@ def _change(
         above = f"{more} more" if math.isinf(high) else in_unit([high], unit, signed=True)
         ends = f"{below} to {above}"
     return number, f"95 % interval {ends}, from paired runs"
-
-
-def _cost(found: WhatIf) -> str:
-    cost = found.cost_cny_per_year
-    if not math.isfinite(cost):
-        return ""
-    amount = format_money(abs(cost))
-    if abs(cost) < 1:
-        return " at no cost"
-    one, other = (
-        [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
-        for system in found.question.compared
-    )
-    if one == other:
-        what = f"{amount} of electricity a year"
-        return f" at {what}" if cost > 0 else f" and saves {what}"
-    if found.question.replaced:
-        way = "more" if cost > 0 else "less"
-        return (
-            f" at {amount} a year {way} for purchase and electricity, if the chips that are "
-            "replaced cost nothing from then on"
-        )
-    what = f"{amount} of purchase and electricity a year"
-    return f" at {what}" if cost > 0 else f" and saves {what}"
 
 
 def _first_hinge(found: WhatIf) -> str:

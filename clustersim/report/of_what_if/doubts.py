@@ -42,18 +42,22 @@ def verb_of(before_s: float, after_s: float) -> str:
 def recorded_data(found: WhatIf) -> dict[str, Any] | None:
     """Return the recorded wait of the answer next to that of the simulation of the same log.
 
+    Both are waits until the first start.
+
     Returns
     -------
     dict or None
         ``metric``, ``recorded_s``, ``simulated_s`` and ``differs`` (more than `FACTOR` apart);
-        None if the log has no starts.
+        None if the log has no starts, or the answer is not about a wait.
     """
     recorded_s = found.recorded_wait_s
-    simulated_s = found.waits(found.metric)[found.question.systems[0].key][0]
+    if not math.isfinite(recorded_s):
+        return None
+    simulated_s = found.waits(found.first_wait)[found.question.systems[0].key][0]
     if not (math.isfinite(recorded_s) and math.isfinite(simulated_s)):
         return None
     return {
-        "metric": found.metric,
+        "metric": found.first_wait,
         "recorded_s": recorded_s,
         "simulated_s": simulated_s,
         "differs": is_apart(recorded_s, simulated_s),

@@ -21,6 +21,7 @@ from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
 from clustersim.units import capital, counted, format_count, format_money, format_percent
+from clustersim.whatif.groups import TIMES
 from clustersim.whatif.result import WhatIf
 
 __all__ = ["groups_table", "what_if_page"]
@@ -30,6 +31,10 @@ _WORDS = {"before": "before", "load": "with the load", "after": "after"}
 _INTERVAL = (
     "In parentheses: the 95 % interval of another period like the log, from replications that draw "
     "its weeks or days again; ∞: longer than the log, which cannot show such waits."
+)
+_LOST = (
+    " Stops and time lost are those of the whole run; time lost is the share of the accelerator "
+    "time of jobs that was lost work or restarts."
 )
 _FEW = f"Groups with fewer than {ENOUGH_JOBS} jobs have no 95th percentile."
 
@@ -84,15 +89,14 @@ def groups_table(found: WhatIf, *metrics: str) -> tuple[pd.DataFrame, dict[str, 
         for key, word in _columns(found).items():
             column = f"{key}_{metric}"
             names.append(column)
-            if metric in ("mean_wait_s", "p95_wait_s", "utilisation"):
+            if metric in (*TIMES, "utilisation"):
                 names += [f"{column}_low", f"{column}_high"]
             labels[column] = f"{_METRICS[metric]}, {word}"
     return groups[names], labels
 
 
 _METRICS: Mapping[str, str] = {
-    "mean_wait_s": "mean wait",
-    "p95_wait_s": "95th percentile of wait",
+    **TIMES,
     "utilisation": "share of the fleet",
     "energy_j": "energy",
     "cost_cny": "cost",
@@ -104,12 +108,12 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
     figure = draw_what_if(found.groups, systems, metric=found.metric)
     title = f"{capital(_METRICS[found.metric])} by group"
     yield Figure(title, page_picture(figure), figure.caption)
-    other = "mean_wait_s" if found.metric == "p95_wait_s" else "p95_wait_s"
-    for metric in (found.metric, other):
+    for metric in _shown(found):
         waits, labels = groups_table(found, metric)
-        few = f" {_FEW}" if metric == "p95_wait_s" else ""
+        few = f" {_FEW}" if metric.startswith("p95") else ""
+        first = " until the first start" if metric in ("mean_wait_s", "p95_wait_s") else ""
         yield Table(
-            f"{capital(_METRICS[metric])} until the first start",
+            f"{capital(_METRICS[metric])}{first}",
             waits,
             f"{_systems_text(found)} {_INTERVAL}{few}",
             labels=labels,
@@ -119,9 +123,21 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
         )
 
 
+def _shown(found: WhatIf) -> list[str]:
+    """Return the times of the page: that of the answer, mean and 95th percentile of the wait.
+
+    If jobs are stopped, these are waits over all attempts, with the mean until the first start and
+    the mean completion time.
+    """
+    names = ["p95_wait_s", "mean_wait_s"]
+    if found.stops:
+        names = ["p95_total_wait_s", "mean_total_wait_s", "mean_wait_s", "mean_jct_s"]
+    return [*dict.fromkeys((found.metric, *names))]
+
+
 def _in_one_unit(waits: pd.DataFrame) -> dict[str, Format]:
     """Return formats that give all columns of waits the unit of the first row (all jobs)."""
-    names = [name for name in map(str, waits) if name.endswith("wait_s")]
+    names = [name for name in map(str, waits) if name.endswith((*TIMES,))]
     unit = common_unit(waits[names].iloc[0].to_numpy(dtype=np.float64).tolist())
     return {} if unit is None else dict.fromkeys(names, lambda wait: in_unit([wait], unit))
 
@@ -139,24 +155,35 @@ def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
         for name in labels
         if "cost" not in name
     }
+    amounts = [f"{name}{year}" for name in ("energy_j", "cost_cny") for year in ("", "_per_year")]
+    once = found.question.plans_windows
+    hidden = [name for name in amounts if name.endswith("_per_year") == once]
+    hidden += [] if found.stops else ["stops", "time_lost", "unfinished"]
+    of_year = ", of this period, because the change happens once" if once else ", scaled to a year"
     yield Table(
         "Fleet",
-        found.fleet.drop(columns=["never", "why_never"]).dropna(axis=1, how="all"),
+        found.fleet.drop(columns=["never", "why_never", *hidden]).dropna(axis=1, how="all"),
         "From the first to the last submission of the log as it happened. Energy and cost are "
-        "those of the whole fleet, busy or idle, scaled to a year.",
+        f"those of the whole fleet, busy or idle{of_year}.{_LOST if found.stops else ''}",
         labels={
             "system": "system",
             "power_w": "mean power",
+            "energy_j": "energy",
+            "cost_cny": "cost",
             "energy_j_per_year": "energy per year",
             "cost_cny_per_year": "cost per year",
             "backlog_at_end": "work that waits at the end",
+            "stops": "stops of jobs",
+            "time_lost": "time lost",
+            "unfinished": "jobs that did not finish",
         },
         formats={
             "accelerators": format_count,
-            "energy_j_per_year": energy_text,
-            "cost_cny_per_year": format_money,
+            **{name: format_money if "cost" in name else energy_text for name in amounts},
             "utilisation": format_percent,
             "backlog_at_end": format_percent,
+            **dict.fromkeys(("stops", "unfinished"), format_count),
+            "time_lost": format_percent,
         },
         file="fleet.csv",
     )

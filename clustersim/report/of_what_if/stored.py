@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from clustersim.report.of_what_if.prices import PRICES
 from clustersim.report.page import write_page
 from clustersim.spreadsheets import written_text
 from clustersim.time_zones import parse_zone, zone_name
-from clustersim.whatif.groups import Asked
+from clustersim.whatif.groups import FLEET, TIMES, Asked
 from clustersim.whatif.question import Question, System
 from clustersim.whatif.result import WhatIf
 from clustersim.workload import JobLog
@@ -42,6 +43,7 @@ def stored_parts(found: WhatIf) -> dict[str, Any]:
         "question_notes": list(found.question.notes),
         "blocks": found.blocks,
         "calendar": _moment(found.calendar.start),
+        "once_cny": None if math.isnan(found.once_cny) else found.once_cny,
         "trees": {system.key: yaml_text(dict(system.tree)) for system in found.question.systems},
         "log": {
             "rows_read": log.rows_read,
@@ -112,13 +114,27 @@ def _found(folder: Path, data: Mapping[str, Any]) -> WhatIf:
     )
     return WhatIf(
         question,
-        _table(folder, "replications"),
-        _table(folder, "fleets"),
+        _with_columns(_table(folder, "replications"), TIMES),
+        _with_columns(_table(folder, "fleets"), FLEET),
         _table(folder, "hinges"),
         stored["blocks"],
         tuple(data["notes"]),
         Calendar(_time(stored["calendar"])),
+        math.nan if stored["once_cny"] is None else float(stored["once_cny"]),
     )
+
+
+def _with_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Return a table that has some columns.
+
+    Raises
+    ------
+    KeyError
+        If it lacks one, as in a folder of an earlier version.
+    """
+    for name in names:
+        table[name]
+    return table
 
 
 _TEXTS = ("system", "kind", "group", "key", "what", "why_never")

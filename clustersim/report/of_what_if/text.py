@@ -9,15 +9,14 @@ from clustersim.estimation.cost import JOULES_PER_KWH
 from clustersim.report.amounts import in_unit, percent
 from clustersim.text_table import table
 from clustersim.units import format_money, format_number, format_quantity
-from clustersim.whatif.groups import ALL, WAITS
+from clustersim.whatif.groups import ALL, TIMES
 from clustersim.whatif.result import WhatIf
 
 __all__ = ["energy_text", "what_if_text"]
 
 _JOB_COSTS = ("energy_j", "cost_cny")
 _HEADINGS = {
-    "mean_wait_s": "mean wait",
-    "p95_wait_s": "95th percentile of wait",
+    **TIMES,
     "utilisation": "share of the fleet",
     "energy_j": "energy of the jobs",
     "cost_cny": "cost of the jobs",
@@ -28,10 +27,16 @@ _NAMES = {"all": "all jobs", "partition": "", "size": "accelerators "}
 def what_if_text(found: WhatIf) -> str:
     """Return waits and utilisation of each group in all systems, as a table.
 
+    If jobs are stopped, the waits are those over all attempts, with the mean completion time.
     If there are two systems, the table also has the energy and the cost of the jobs.
     """
     systems = found.question.systems
-    names = ["mean_wait_s", "p95_wait_s", "utilisation"]
+    waits = ["mean_wait_s", "p95_wait_s"]
+    if found.stops:
+        waits = ["mean_total_wait_s", "p95_total_wait_s", "mean_jct_s"]
+    elif found.metric not in waits:
+        waits.append(found.metric)
+    names = [*waits, "utilisation"]
     if len(systems) == 2:
         groups, first = found.groups, systems[0].key
         names += [name for name in _JOB_COSTS if groups[f"{first}_{name}"].notna().any()]
@@ -62,7 +67,7 @@ def energy_text(energy_j: float) -> str:
 def _cell(metric: str, values: Sequence[float]) -> str:
     if not all(map(math.isfinite, values)):
         return ""
-    if metric in WAITS:
+    if metric in TIMES:
         return in_unit(values, join=" → ")
     return " → ".join(_text(metric, value) for value in values)
 

@@ -32,6 +32,7 @@ from clustersim.scheduling.kai.rounds import (
     evict_stale_gangs,
     next_round,
     run_round,
+    try_round,
 )
 from clustersim.scheduling.kai.session import Session
 
@@ -63,4 +64,5 @@ __all__ = [
     "protects",
     "reclaim",
     "run_round",
+    "try_round",
 ]

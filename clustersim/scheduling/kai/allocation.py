@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from clustersim.array_types import Floats
+from clustersim.scheduling.kai.backlog import Waiting, is_alone
 from clustersim.scheduling.kai.model import TaskState
 from clustersim.scheduling.kai.order import WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["allocate", "choose_node", "place_job"]
+__all__ = ["allocate", "choose_node", "has_room", "place_job"]
 
 BINDING, PIPELINED, RUNNING = TaskState.BINDING, TaskState.PIPELINED, TaskState.RUNNING
 NO_STARTS: Mapping[TaskInSession, int] = {}
@@ -38,10 +40,46 @@ def allocate(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['binding', 'pending']
     """
-    waiting = WaitingJobs(session, session.jobs)
-    while (job := waiting.pop()) is not None:
-        if place_job(session, job, waiting.tasks_of(job)):
-            waiting.push(job)
+
+    def may_fit(entry: Waiting) -> bool:
+        return is_alone(entry.kind) or _may_fit(session, entry)
+
+    waiting = WaitingJobs(session, may_fit)
+    while (entry := waiting.pop()) is not None:
+        if place_job(session, entry.job, entry.tasks):
+            waiting.push(entry.job)
+        else:
+            waiting.give_up(entry.kind)
+
+
+def _may_fit(session: Session, entry: Waiting) -> bool:
+    """Return whether a job may fit; if not, it does not."""
+    sizes = entry.kind[3]
+    if sizes[0] > session.largest() or not session.allows(entry.job, entry.size):
+        return False
+    return len(sizes) == 1 or has_room(session.fit, sizes)
+
+
+def has_room(free: Floats, sizes: Sequence[int]) -> bool:
+    """Return whether tasks may find room, if each takes as little as the smallest one.
+
+    Parameters
+    ----------
+    free : float array (nodes,)
+    sizes : sequence of int
+        Accelerators of each task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.scheduling.kai.allocation import has_room
+    >>> [has_room(np.array([8.0, 4.0]), sizes) for sizes in ([4, 4, 4], [8, 6])]
+    [True, False]
+    """
+    smallest = min(sizes)
+    if free.sum() < sum(sizes):
+        return False
+    return smallest <= 0 or bool((free // smallest).sum() >= len(sizes))
 
 
 def place_job(

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from heapq import heapify
 
+from clustersim.scheduling.kai.backlog import Key, Waiting, job_key
 from clustersim.scheduling.kai.minimum_run_time import protects
-from clustersim.scheduling.kai.order import JobTree, Key, job_key
+from clustersim.scheduling.kai.order import JobTree
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
 __all__ = ["Failed", "Loss", "Victims", "loss_of"]
@@ -55,7 +56,8 @@ class Failed:
     >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
     >>> from clustersim.scheduling.kai.candidates import Failed
     >>> jobs = [Job(str(size), "team", (Task(size),)) for size in (4, 8, 2)]
-    >>> four, eight, two = Session(Cluster({"node0": 8}, (Queue("team"),), tuple(jobs))).jobs
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), tuple(jobs)))
+    >>> four, eight, two = [session.backlog.entry(job) for job in session.jobs]
     >>> failed = Failed()
     >>> failed.add(four)
     >>> failed.covers(eight), failed.covers(two)
@@ -63,32 +65,33 @@ class Failed:
     """
 
     def __init__(self) -> None:
-        self._needs: dict[tuple[int, bool, frozenset[str]], list[tuple[int, int, int]]] = {}
+        self._needs: dict[tuple[int, bool, tuple[int, ...]], list[tuple[int, int, int]]] = {}
 
-    def add(self, job: JobInSession) -> None:
+    def add(self, entry: Waiting) -> None:
         """Note that a job failed."""
-        sizes = [task.size for task in job.waiting()]
-        need = len(sizes), max(sizes), job.job.priority
-        self._needs.setdefault(self._kind(job), []).append(need)
+        sizes = entry.kind[3]
+        need = len(sizes), max(sizes), entry.job.job.priority
+        self._needs.setdefault(self._kind(entry), []).append(need)
 
-    def covers(self, job: JobInSession) -> bool:
+    def covers(self, entry: Waiting) -> bool:
         """Return whether a job of at least its priority failed that asked for no more."""
-        needs = self._needs.get(self._kind(job))
+        needs = self._needs.get(self._kind(entry))
         if needs is None:
             return False
-        sizes = [task.size for task in job.waiting()]
-        count, smallest, rank = len(sizes), min(sizes), job.job.priority
+        sizes = entry.kind[3]
+        count, smallest, rank = len(sizes), min(sizes), entry.job.job.priority
         return any(
             count >= tasks and smallest >= largest and rank <= priority
             for tasks, largest, priority in needs
         )
 
     @staticmethod
-    def _kind(job: JobInSession) -> tuple[int, bool, frozenset[str]]:
-        return job.queue, job.preemptible, job.job.closed
+    def _kind(entry: Waiting) -> tuple[int, bool, tuple[int, ...]]:
+        queue, preemptible, _, _, closed, _ = entry.kind
+        return queue, preemptible, closed
 
 
-class Victims(JobTree):
+class Victims(JobTree[tuple[Key, JobInSession]]):
     """Active jobs, the last to be served first, in units that are evicted together.
 
     A unit is the last task of a job with more tasks than its gang, or else the whole gang. Units
@@ -97,8 +100,8 @@ class Victims(JobTree):
     Parameters
     ----------
     session : Session
-    queues : iterable of int
-        Queues whose jobs are candidates.
+    jobs : iterable of JobInSession
+        The candidates, which are active.
     may_lose : callable
         Says whether a job may lose its gang, only tasks above it, or nothing.
 
@@ -109,13 +112,16 @@ class Victims(JobTree):
     >>> running = Task(4, TaskState.RUNNING, "node0")
     >>> jobs = (Job("old", "team", (running,)), Job("new", "team", (running,), submitted_s=1.0))
     >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
-    >>> victims = Victims(session, [0], lambda job: Loss.GANG)
+    >>> victims = Victims(session, session.jobs, lambda job: Loss.GANG)
     >>> [task.job.job.name for task in victims.next_unit()]
     ['new']
     """
 
     def __init__(
-        self, session: Session, queues: Iterable[int], may_lose: Callable[[JobInSession], Loss]
+        self,
+        session: Session,
+        jobs: Iterable[JobInSession],
+        may_lose: Callable[[JobInSession], Loss],
     ) -> None:
         super().__init__(session, -1)
         self._gone = [0.0] * len(session.queues)
@@ -123,32 +129,35 @@ class Victims(JobTree):
         self._left: dict[JobInSession, list[TaskInSession]] = {}
         self._least: dict[JobInSession, int] = {}
         self._sorted: set[int] = set()
-        for queue in queues:
-            candidates = [job for job in session.jobs_of.get(queue, ()) if self._can_lose(job)]
-            if candidates:
+        for job in jobs:
+            if self._can_lose(job):
                 # The keys of a queue that never comes are not needed.
-                self._jobs[queue] = [((), job) for job in candidates]
+                self._jobs.setdefault(job.queue, []).append(((), job))
         self.refresh()
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
 
     def _can_lose(self, job: JobInSession) -> bool:
         """Return whether a job may lose a task."""
-        if not job.active or job.job.protected:
+        if job.job.protected:
             return False
         loss = self._may_lose(job)
         self._least[job] = job.min_tasks if loss is Loss.ABOVE_GANG else 0
         return loss is not Loss.NOTHING and job.active > self._least[job]
 
-    def _first_job(self, queue: int) -> JobInSession | None:
-        job = super()._first_job(queue)
-        if job is not None and job.queue not in self._sorted:
-            self._sorted.add(job.queue)
-            entries = self._jobs[job.queue]
+    def _first(self, queue: int) -> tuple[Key, JobInSession] | None:
+        entry = super()._first(queue)
+        if entry is not None and entry[1].queue not in self._sorted:
+            queue = entry[1].queue
+            self._sorted.add(queue)
+            entries = self._jobs[queue]
             for _, candidate in entries:
                 self._left[candidate] = candidate.active_tasks()
             entries[:] = [(self._job_key(candidate), candidate) for _, candidate in entries]
             heapify(entries)
-            job = entries[0][1]
-        return job
+            entry = entries[0]
+        return entry
 
     def _held(self, queue: int) -> float:
         return self._session.held[queue] - self._gone[queue]
@@ -158,9 +167,10 @@ class Victims(JobTree):
 
     def next_unit(self) -> list[TaskInSession]:
         """Return the tasks that are evicted next; empty if no candidate is left."""
-        job = self.pop()
-        if job is None:
+        entry = self._pop()
+        if entry is None:
             return []
+        _, job = entry
         left = self._left[job]
         unit = left[-1:] if len(left) > job.min_tasks else list(left)
         del left[len(left) - len(unit) :]
@@ -168,5 +178,5 @@ class Victims(JobTree):
         for queue in self._path(job.queue):
             self._gone[queue] += size
         if len(left) > self._least[job]:
-            self._push(job)
+            self._push((self._job_key(job), job))
         return unit

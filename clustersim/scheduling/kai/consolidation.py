@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims
-from clustersim.scheduling.kai.session import JobInSession, Session
+from clustersim.scheduling.kai.session import Session
 from clustersim.scheduling.kai.victims import Unit, place_by_force
 
 __all__ = ["consolidate"]
@@ -42,22 +43,22 @@ def consolidate(session: Session) -> None:
 class _Consolidation:
     """A waiting job and those that move for it."""
 
-    def __init__(self, session: Session, job: JobInSession) -> None:
+    def __init__(self, session: Session, entry: Waiting) -> None:
         self._session = session
-        self._job = job
+        self._job = entry.job
+        self._size = entry.size
 
     def is_allowed(self) -> bool:
         """Return whether the job can be preempted, and all free accelerators suffice for it."""
-        size = self._session.size_of(self._job.waiting())
-        return self._job.preemptible and float(self._session.fit.sum()) >= size
+        return self._job.preemptible and float(self._session.fit.sum()) >= self._size
 
     def victims(self) -> Victims:
         """Return the candidates: all other preemptible jobs."""
-        return Victims(self._session, self._session.jobs_of, self._loss)
-
-    def _loss(self, other: JobInSession) -> Loss:
-        """Return what a job may lose, for a moment."""
-        return Loss.GANG if other.preemptible and other is not self._job else Loss.NOTHING
+        active = self._session.active_of.values()
+        others = [
+            job for jobs in active for job in jobs if job.preemptible and job is not self._job
+        ]
+        return Victims(self._session, others, lambda job: Loss.GANG)
 
     def most_lost(self, units: Sequence[Unit]) -> float:
         """Return how many accelerators some units may lose: none."""

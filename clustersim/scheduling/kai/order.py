@@ -1,26 +1,30 @@
 """Order: which queue is served next, and which of its jobs.
 
-`WaitingJobs` gives jobs in the order in which they are placed, and `candidates.Victims` those that
-run, last ones first. Both descend from the top of the tree of queues: on each level, to the child
-that comes first.
+`WaitingJobs` gives jobs in the order in which they are placed, `ReturningJobs` those that are
+placed again after an eviction, and `candidates.Victims` those that run, last ones first. All
+descend from the top of the tree of queues: on each level, to the child that comes first.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
-from heapq import heapify, heappop, heappush, heapreplace
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush, heapreplace
+from typing import Any, Generic, TypeVar
 
+from clustersim.scheduling.kai.backlog import Key, Kind, Waiting, is_alone
+from clustersim.scheduling.kai.lines import Lines
 from clustersim.scheduling.kai.model import UNLIMITED
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Backlog", "JobTree", "WaitingJobs", "job_key", "queue_key"]
+__all__ = ["JobTree", "ReturningJobs", "WaitingJobs", "queue_key"]
 
+Entry = TypeVar("Entry", bound=tuple[Any, ...])
+"""Begins with the key of a job and the job."""
 _NOTHING_ALLOCATABLE = 1000.0
 """Factor on the share of the cluster of queues that should hold nothing."""
 _TOP = -1
-
-Key = tuple[float, ...]
 
 
 def queue_key(session: Session, queue: int, held: float, next_size: float) -> Key:
@@ -61,25 +65,7 @@ def queue_key(session: Session, queue: int, held: float, next_size: float) -> Ke
     )
 
 
-def job_key(job: JobInSession, active: int) -> Key:
-    """Return the key by which jobs of a queue are sorted, with some of its tasks active.
-
-    Higher priority comes first, then a job without its gang, then one with only its gang, then the
-    older one.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
-    >>> from clustersim.scheduling.kai.order import job_key
-    >>> gang = Job("gang", "team", (Task(1),) * 3, min_tasks=2)
-    >>> job = Session(Cluster({"node0": 8}, (Queue("team"),), (gang,))).jobs[0]
-    >>> [job_key(job, active)[1] for active in range(4)]
-    [0, 0, 1, 2]
-    """
-    return (-job.job.priority, (active >= job.min_tasks) + (active > job.min_tasks), job.seniority)
-
-
-class JobTree:
+class JobTree(Generic[Entry]):
     """Jobs below a tree of queues; gives the first one, or the last one, of all that are left.
 
     Every queue keeps its jobs in a heap, and its children in another, by the key of the first job
@@ -95,7 +81,7 @@ class JobTree:
     def __init__(self, session: Session, sign: int) -> None:
         self._session = session
         self._sign = sign
-        self._jobs: dict[int, list[tuple[Key, JobInSession]]] = {}
+        self._jobs: dict[int, list[Entry]] = {}
         self._children: dict[int, list[tuple[Key, int]]] = {}
         self._open: list[int] = []
 
@@ -106,18 +92,6 @@ class JobTree:
     def _size(self, queue: int) -> float:
         """Return the accelerators that the next job below a queue asks for."""
         return 0.0
-
-    def _job_key(self, job: JobInSession) -> Key:
-        """Return the place of a job in its queue."""
-        raise NotImplementedError
-
-    def _fill(self, jobs: Iterable[JobInSession]) -> None:
-        """Take jobs in."""
-        for job in jobs:
-            self._jobs.setdefault(job.queue, []).append((self._job_key(job), job))
-        for heap in self._jobs.values():
-            heapify(heap)
-        self.refresh()
 
     def refresh(self) -> None:
         """Sort the queues again, after the state of the cluster changed."""
@@ -135,17 +109,20 @@ class JobTree:
 
     def _entry(self, queue: int) -> tuple[Key, int]:
         """Return the place of a queue among its siblings."""
-        key = queue_key(self._session, queue, self._held(queue), self._size(queue))
-        return (key if self._sign > 0 else tuple(-part for part in key)), queue
+        key = self._key_of(queue, self._size(queue))
+        return (key if self._sign > 0 else tuple([-part for part in key])), queue
 
-    def _first_job(self, queue: int) -> JobInSession | None:
-        """Return the next job below a queue, or of all."""
-        while not self._jobs.get(queue):
+    def _key_of(self, queue: int, next_size: float) -> Key:
+        return queue_key(self._session, queue, self._held(queue), next_size)
+
+    def _first(self, queue: int) -> Entry | None:
+        """Return the entry of the next job below a queue, or of all."""
+        while not (jobs := self._jobs.get(queue)):
             children = self._children.get(queue)
             if not children:
                 return None
             queue = children[0][1]
-        return self._jobs[queue][0][1]
+        return jobs[0]
 
     def _close(self) -> None:
         """Sort the queues again through which the last job came, lowest first."""
@@ -157,67 +134,32 @@ class JobTree:
                 heappop(siblings)
         self._open.clear()
 
-    def pop(self) -> JobInSession | None:
-        """Return the next job and take it out, None if there is none."""
-        self._close()
-        job = self._first_job(_TOP)
-        if job is not None:
-            self._open.extend(self._path(job.queue))
-            heappop(self._jobs[job.queue])
-        return job
+    def _pop(self) -> Entry | None:
+        """Return the next entry and take it out, None if there is none."""
+        if self._open:
+            self._close()
+        entry = self._first(_TOP)
+        if entry is not None:
+            queue = entry[1].queue
+            self._open.extend(self._path(queue))
+            heappop(self._jobs[queue])
+        return entry
 
-    def _push(self, job: JobInSession) -> None:
+    def _push(self, entry: Entry) -> None:
         """Put the job back that was taken out last."""
-        heappush(self._jobs[job.queue], (self._job_key(job), job))
+        heappush(self._jobs[entry[1].queue], entry)
 
 
-class Backlog:
-    """Waiting jobs of each queue, in their order; kept while their tasks do not change.
-
-    Parameters
-    ----------
-    session : Session
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
-    >>> from clustersim.scheduling.kai.order import Backlog
-    >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
-    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
-    >>> [job.job.name for _, job in Backlog(session).of(0)]
-    ['a', 'b']
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._jobs = session.jobs_of
-        self._entries: dict[int, list[tuple[Key, JobInSession]]] = {}
-
-    def of(self, queue: int) -> list[tuple[Key, JobInSession]]:
-        """Return the waiting jobs of a queue and their keys, in order."""
-        entries = self._entries.get(queue)
-        if entries is None:
-            waiting = [job for job in self._jobs.get(queue, []) if job.waiting()]
-            entries = sorted((job_key(job, job.active), job) for job in waiting)
-            self._entries[queue] = entries
-        return entries
-
-    def forget(self, queue: int) -> None:
-        """Sort the waiting jobs of a queue again the next time."""
-        self._entries.pop(queue, None)
-
-
-class WaitingJobs(JobTree):
+class WaitingJobs(JobTree[Waiting]):
     """Jobs with tasks to place, in the order in which they are placed.
 
     Parameters
     ----------
     session : Session
-    jobs : iterable of JobInSession
-        Those that cannot make their gang whole are left out.
-    tasks : dict
-        For each job the tasks that may be placed. By default those that are pending.
-    backlog : Backlog
-        Further jobs, which decide about the order of queues and are passed over.
+    is_hopeful : callable
+        Says whether jobs of a kind are wanted at all; the others are passed over.
+    one_by_one : bool
+        Whether to look at each job that is passed over, even where it is not needed.
 
     Examples
     --------
@@ -225,70 +167,186 @@ class WaitingJobs(JobTree):
     >>> from clustersim.scheduling.kai.order import WaitingJobs
     >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
     >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
-    >>> WaitingJobs(session, session.jobs).pop().job.name
+    >>> WaitingJobs(session).pop().job.job.name
     'a'
     """
 
     def __init__(
         self,
         session: Session,
-        jobs: Iterable[JobInSession],
-        tasks: dict[JobInSession, list[TaskInSession]] | None = None,
-        backlog: Backlog | None = None,
+        is_hopeful: Callable[[Waiting], bool] = lambda entry: True,
+        *,
+        one_by_one: bool = False,
+    ) -> None:
+        super().__init__(session, 1)
+        self._is_hopeful = is_hopeful
+        backlog = session.backlog
+        self._left = dict(backlog.kinds)
+        self._samples = dict(backlog.samples)
+        self._hopeful: dict[Kind, bool] = {}
+        self._n_hopeful = 0
+        self._lines: Lines | None = None
+        self.look_again()
+        if self._n_hopeful:
+            # A sorted list is a heap.
+            self._jobs = {queue: list(backlog.of(queue)) for queue in backlog.queues()}
+            if len(set(map(self._parent, self._jobs))) == 1 and not one_by_one:
+                self._lines = Lines(self._jobs, self._key_of, self._left, self._hopeful)
+            self.refresh()
+
+    def refresh(self) -> None:
+        if self._lines is None:
+            super().refresh()
+        else:
+            self._lines.refresh()
+
+    def look_again(self) -> None:
+        """Ask again which kinds of jobs are wanted."""
+        hopeful = self._hopeful
+        for kind, n in self._left.items():
+            if n:
+                hopeful[kind] = self._is_hopeful(self._samples[kind])
+        self._n_hopeful = sum(n for kind, n in self._left.items() if n and hopeful[kind])
+
+    def give_up(self, kind: Kind) -> None:
+        """Pass over all other jobs of a kind, unless each of them has chances of its own."""
+        if not is_alone(kind) and self._hopeful[kind]:
+            self._hopeful[kind] = False
+            self._n_hopeful -= self._left[kind]
+
+    def give_up_in(self, queue: int, is_lost: Callable[[Waiting], bool]) -> None:
+        """Pass over all other jobs of some kinds in a queue."""
+        for kind, hopeful in self._hopeful.items():
+            if kind[0] == queue and hopeful and self._left[kind] and is_lost(self._samples[kind]):
+                self.give_up(kind)
+
+    def pop(self) -> Waiting | None:
+        """Return the next job that is wanted and take it out, None if there is none."""
+        while self._n_hopeful:
+            if self._lines is not None:
+                entry = self._lines.pop()
+            elif (entry := self._pop()) is not None:
+                self._left[entry.kind] -= 1
+            if entry is None:
+                return None
+            if self._hopeful[entry.kind]:
+                self._n_hopeful -= 1
+                return entry
+        return None
+
+    def _size(self, queue: int) -> float:
+        entry = self._first(queue)
+        return 0.0 if entry is None else entry.size
+
+    def push(self, job: JobInSession) -> None:
+        """Put the job back that was taken out last, if it has more tasks to place."""
+        entry = self._session.backlog.entry(job)
+        if entry is not None:
+            kind = entry.kind
+            self._left[kind] = self._left.get(kind, 0) + 1
+            self._samples.setdefault(kind, entry)
+            if self._hopeful.setdefault(kind, True):
+                self._n_hopeful += 1
+            if self._lines is None:
+                self._push(entry)
+            else:
+                self._lines.push(entry)
+
+
+class ReturningJobs(JobTree[Waiting]):
+    """Jobs that are placed again after an eviction, in the order in which they are placed.
+
+    All other jobs that wait decide about the order of queues and are passed over. Among queues of
+    one parent, a queue comes later the larger its next job is, so that the largest job that is
+    passed over decides when the one behind it comes, and the others need not be looked at.
+
+    Parameters
+    ----------
+    session : Session
+    tasks : mapping of JobInSession to list of TaskInSession
+        For each job the tasks that may be placed. Jobs that cannot make their gang whole are left
+        out.
+    one_by_one : bool
+        Whether to look at each job that is passed over, even where it is not needed.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.order import ReturningJobs
+    >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
+    >>> b = session.jobs[0]
+    >>> returning = ReturningJobs(session, {b: b.tasks})
+    >>> returning.pop().job.job.name, returning.pop()
+    ('b', None)
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tasks: Mapping[JobInSession, list[TaskInSession]],
+        *,
+        one_by_one: bool = False,
     ) -> None:
         super().__init__(session, 1)
         self._tasks = tasks
-        self._next: dict[JobInSession, list[TaskInSession]] = {}
-        self._sizes: dict[JobInSession, float] = {}
-        entries = [job for job in jobs if self._measure(job)]
-        self._wanted = Counter(job.queue for job in entries)
-        if backlog is not None:
-            for queue in {job.queue for job in entries}:
-                others = [entry for entry in backlog.of(queue) if entry[1] not in self._next]
-                self._jobs[queue] = others
-        self._fill(entries)
+        entries = [entry for job in tasks if (entry := self._measured(job)) is not None]
+        self._wanted = Counter(entry.job.queue for entry in entries)
+        self._last: dict[int, Waiting] = {}
+        self._one_by_one = one_by_one or not self._are_siblings(entries)
+        for queue in self._wanted if self._one_by_one else ():
+            self._jobs[queue] = self._others(queue)
+        for entry in entries:
+            heappush(self._jobs.setdefault(entry.job.queue, []), entry)
+        self.refresh()
 
-    def pop(self) -> JobInSession | None:
+    def _are_siblings(self, entries: Sequence[Waiting]) -> bool:
+        """Return whether all queues have one parent, and jobs the places that the backlog says."""
+        if len({self._parent(queue) for queue in self._wanted}) > 1:
+            return False
+        places = {entry.job: entry.key for entry in entries}
+        known = [self._session.backlog.entry(job) for job in self._tasks]
+        return all(each is None or places.get(each.job) == each.key for each in known)
+
+    def _measured(self, job: JobInSession) -> Waiting | None:
+        tasks = job.next_of([task for task in self._tasks[job] if not task.is_active])
+        return self._session.backlog.measured(job, tasks)
+
+    def _others(self, queue: int) -> list[Waiting]:
+        """Return the jobs that wait in a queue and are not placed, in order."""
+        backlog = self._session.backlog
+        line = list(backlog.of(queue))
+        for job in self._tasks:
+            if job.queue == queue and (entry := backlog.entry(job)) is not None:
+                del line[bisect_left(line, entry)]
+        return line
+
+    def pop(self) -> Waiting | None:
         """Return the next job and take it out, None if there is none."""
-        job = super().pop()
-        while job is not None and job not in self._next:
-            job = super().pop()
-        if job is not None:
-            self._wanted[job.queue] -= 1
-        return job
+        entry = self._pop()
+        while entry is not None and entry.job not in self._tasks:
+            entry = self._pop()
+        if entry is not None:
+            self._wanted[entry.job.queue] -= 1
+            self._last[entry.job.queue] = entry
+        return entry
 
     def _close(self) -> None:
         if self._open and not self._wanted[self._open[0]]:
             self._jobs[self._open[0]].clear()
         super()._close()
 
-    def tasks_of(self, job: JobInSession) -> list[TaskInSession]:
-        """Return the tasks of a job that are placed next."""
-        return self._next[job]
-
-    def _measure(self, job: JobInSession) -> bool:
-        """Note what a job asks for; return whether it asks for anything."""
-        if self._tasks is None:
-            tasks = job.waiting()
-        else:
-            tasks = job.next_of([task for task in self._tasks[job] if not task.is_active])
-        self._next[job] = tasks
-        self._sizes[job] = self._session.size_of(tasks)
-        return bool(tasks)
-
     def _size(self, queue: int) -> float:
-        job = self._first_job(queue)
-        if job is None:
+        entry = self._first(queue)
+        if entry is None:
             return 0.0
-        if job not in self._sizes:
-            self._sizes[job] = self._session.size_of(job.waiting())
-        return self._sizes[job]
-
-    def _job_key(self, job: JobInSession) -> Key:
-        return job_key(job, job.active)
+        if self._one_by_one or len(self._wanted) == 1 or queue not in self._wanted:
+            return entry.size
+        return self._session.backlog.largest_between(queue, self._last.get(queue), entry)
 
     def push(self, job: JobInSession) -> None:
         """Put the job back that was taken out last, if it has more tasks to place."""
-        if self._measure(job):
+        entry = self._measured(job)
+        if entry is not None:
             self._wanted[job.queue] += 1
-            self._push(job)
+            self._push(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims, loss_of
 from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s
 from clustersim.scheduling.kai.session import JobInSession, Session
@@ -36,9 +37,10 @@ def preempt(session: Session) -> None:
 class _Preemptor:
     """A waiting job and the jobs of lower priority in its queue."""
 
-    def __init__(self, session: Session, job: JobInSession) -> None:
+    def __init__(self, session: Session, entry: Waiting) -> None:
         self._session = session
-        self._job = job
+        self._job = job = entry.job
+        self._size = entry.size
         cluster = session.cluster
         self._minimum_s = minimum_preempt_s(
             session.by_name, job.job.queue, cluster.minimum_run_time
@@ -52,20 +54,20 @@ class _Preemptor:
         session, job = self._session, self._job
         if not has_waited(session, job):
             return False
-        size = session.size_of(job.waiting())
         return job.preemptible or all(
-            session.held_for_good[queue] + size <= session.queues[queue].deserved
+            session.held_for_good[queue] + self._size <= session.queues[queue].deserved
             for queue in session.paths[job.queue]
         )
 
     def victims(self) -> Victims:
         """Return the candidates."""
-        return Victims(self._session, [self._job.queue], self._loss)
+        priority = self._job.priority
+        active = self._session.active_of.get(self._job.queue, {})
+        lower = [other for other in active if other.priority < priority and other.preemptible]
+        return Victims(self._session, lower, self._loss)
 
     def _loss(self, other: JobInSession) -> Loss:
-        """Return what a job may lose."""
-        if not other.preemptible or other.job.priority >= self._job.job.priority:
-            return Loss.NOTHING
+        """Return what a preemptible job of lower priority may lose."""
         return loss_of(other, self._minimum_s, self._session.cluster.now_s)
 
     def most_lost(self, units: Sequence[Unit]) -> float:

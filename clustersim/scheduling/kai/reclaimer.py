@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.backlog import Waiting
 from clustersim.scheduling.kai.candidates import Loss, Victims, loss_of
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
 from clustersim.scheduling.kai.session import JobInSession, Session
@@ -40,7 +41,7 @@ class Reclaimer:
     Parameters
     ----------
     session : Session
-    job : JobInSession
+    entry : Waiting
 
     Examples
     --------
@@ -50,14 +51,14 @@ class Reclaimer:
     >>> jobs = tuple(Job(name, name[0], (Task(size),)) for name, size in sizes.items())
     >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
     >>> session = Session(Cluster({"node0": 8}, queues, jobs))
-    >>> [Reclaimer(session, job).is_allowed() for job in session.jobs]
+    >>> [Reclaimer(session, session.backlog.entry(job)).is_allowed() for job in session.jobs]
     [True, False, False]
     """
 
-    def __init__(self, session: Session, job: JobInSession) -> None:
+    def __init__(self, session: Session, entry: Waiting) -> None:
         self._session = session
-        self._job = job
-        self._size = session.size_of(job.waiting())
+        self._job = job = entry.job
+        self._size = entry.size
         self._held = list(session.held)
         self._path = session.paths[job.queue]
         self._sides_of: dict[int, tuple[int, int]] = {}
@@ -76,17 +77,17 @@ class Reclaimer:
     def victims(self) -> Victims:
         """Return the candidates: preemptible jobs of queues that have more than they are owed."""
         session = self._session
-        queues = [
-            queue
-            for queue in session.jobs_of
+        jobs = [
+            job
+            for queue, active in session.active_of.items()
             if queue != self._job.queue and session.held[queue] and self._may_lose(queue)
+            for job in active
+            if job.preemptible
         ]
-        return Victims(session, queues, self._loss)
+        return Victims(session, jobs, self._loss)
 
     def _loss(self, job: JobInSession) -> Loss:
-        """Return what a job may lose."""
-        if not job.preemptible:
-            return Loss.NOTHING
+        """Return what a preemptible job may lose."""
         if job.job.started_s is None:
             return Loss.GANG
         cluster = self._session.cluster

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from clustersim.scheduling.kai.allocation import allocate
@@ -12,7 +12,7 @@ from clustersim.scheduling.kai.preemption import preempt
 from clustersim.scheduling.kai.reclaimer import reclaim
 from clustersim.scheduling.kai.session import JobInSession, Session
 
-__all__ = ["ACTIONS", "Change", "act", "evict_stale_gangs", "next_round", "run_round"]
+__all__ = ["ACTIONS", "Change", "act", "evict_stale_gangs", "next_round", "run_round", "try_round"]
 
 
 def evict_stale_gangs(session: Session) -> None:
@@ -122,22 +122,52 @@ def run_round(cluster: Cluster, actions: tuple[str, ...] = tuple(ACTIONS)) -> li
     >>> [(change.job, str(change.state), change.node) for change in run_round(cluster)]
     [('train', 'binding', 'node0')]
     """
-    changes = list(_changes(_after(cluster, actions)))
+    session = _after(cluster, actions)
+    changes = list(_changes(session, session.jobs))
     changes.sort(key=lambda change: change.state is not TaskState.RELEASING)
     return changes
 
 
 def _after(cluster: Cluster, actions: tuple[str, ...]) -> Session:
     session = Session(cluster)
-    for action in actions:
-        ACTIONS[action](session)
+    _act(session, actions)
     return session
 
 
-def _changes(session: Session) -> Iterator[Change]:
+def _act(session: Session, actions: tuple[str, ...]) -> None:
+    for action in actions:
+        ACTIONS[action](session)
+
+
+def try_round(session: Session, actions: tuple[str, ...]) -> dict[str, list[Change]]:
+    """Return what a round decides about each job, and undo it.
+
+    Parameters
+    ----------
+    session : Session
+    actions : tuple of str
+        Names of `ACTIONS`, in order.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, try_round
+    >>> cluster = Cluster({"node0": 8}, (Queue("team"),), (Job("train", "team", (Task(4),)),))
+    >>> session = Session(cluster)
+    >>> [len(changes) for changes in try_round(session, ("allocate",)).values()], session.idle
+    ([1], array([8.]))
+    """
+    _act(session, actions)
+    decided: dict[str, list[Change]] = {}
+    for change in _changes(session, session.changed()):
+        decided.setdefault(change.job, []).append(change)
+    session.undo()
+    return decided
+
+
+def _changes(session: Session, jobs: Iterable[JobInSession]) -> Iterator[Change]:
     """Yield what differs from the cluster at the start."""
     nodes = session.nodes
-    for job in session.jobs:
+    for job in jobs:
         for task in job.tasks:
             before = job.job.tasks[task.number]
             if task.state is before.state:

@@ -7,11 +7,13 @@ its start; what queues hold follows every change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
+from clustersim.scheduling.kai.backlog import Backlog
 from clustersim.scheduling.kai.fair_share import fair_shares
 from clustersim.scheduling.kai.model import Cluster, Job, Task, TaskState
 
@@ -71,12 +73,15 @@ class JobInSession:
     tasks : list of TaskInSession
     active : int
         Tasks that run, start or will start on accelerators that are being released.
+    min_tasks, priority, preemptible
+        As in `Job`.
     closed : list of int
         Numbers of the nodes on which it must not start.
     """
 
     __slots__ = (
-        "active", "closed", "job", "min_tasks", "preemptible", "queue", "seniority", "tasks"
+        "active", "closed", "job", "min_tasks", "preemptible", "priority", "queue", "seniority",
+        "tasks",
     )  # fmt: skip
 
     def __init__(self, job: Job, queue: int, nodes: Mapping[str, int]) -> None:
@@ -84,6 +89,7 @@ class JobInSession:
         self.queue = queue
         self.seniority = 0
         self.min_tasks = job.min_tasks
+        self.priority = job.priority
         self.preemptible = job.is_preemptible
         self.tasks = [
             TaskInSession(
@@ -129,9 +135,12 @@ class Session:
         Those and the ones that are being released, less what pipelined tasks will take.
     held, held_for_good : list of float
         Accelerators of each queue's active tasks; only those that cannot be preempted.
-    jobs : list of JobInSession
-    jobs_of : dict of int to list
-        The jobs of each queue.
+    largest_node : int
+        Accelerators of the largest node.
+    active_of : dict of int to dict
+        The jobs of each queue that have active tasks, as keys.
+    backlog : Backlog
+        The jobs that wait.
     by_name : dict of str to Queue
     parents, fair_share, allocatable : list
         For each queue: the number of its parent (-1 at the top), its fair share, and how much it
@@ -169,11 +178,36 @@ class Session:
         self.held_for_good = [0.0] * len(self.queues)
         self._journal: list[tuple[TaskInSession, TaskState, int]] = []
         self._largest = -1.0
-        self.jobs = self._jobs(names)
-        self.jobs_of: dict[int, list[JobInSession]] = {}
-        for job in self.jobs:
-            self.jobs_of.setdefault(job.queue, []).append(job)
-        self.fair_share = fair_shares(self.total, self.queues, self.parents, self._requests())
+        self._requests = [0.0] * len(self.queues)
+        self._jobs: dict[JobInSession, None] = {}
+        self._numbers = names
+        self._places = {name: number for number, name in enumerate(self.nodes)}
+        self.active_of: dict[int, dict[JobInSession, None]] = {}
+        self.largest_node = max(cluster.nodes.values(), default=0)
+        self.backlog = Backlog(self.largest_node)
+        jobs = cluster.jobs
+        order = sorted(range(len(jobs)), key=lambda n: (jobs[n].submitted_s, jobs[n].name))
+        seniority = {number: rank for rank, number in enumerate(order)}
+        for number, job in enumerate(jobs):
+            self.add(job, seniority[number])
+        self.begin(cluster.now_s)
+
+    @property
+    def jobs(self) -> list[JobInSession]:
+        """The jobs, in the order in which they were added."""
+        return list(self._jobs)
+
+    def begin(self, now_s: float) -> None:
+        """Begin a round: what happened before it cannot be undone, and shares are those of now.
+
+        Parameters
+        ----------
+        now_s : float
+            The time, seconds.
+        """
+        self.cluster = replace(self.cluster, now_s=now_s)
+        self._journal.clear()
+        self.fair_share = fair_shares(self.total, self.queues, self.parents, self._requests)
         self.allocatable = [
             min(queue.limit, max(queue.deserved, share))
             for queue, share in zip(self.queues, self.fair_share, strict=True)
@@ -188,23 +222,48 @@ class Session:
             path.append(parent)
         return path
 
-    def _jobs(self, queues: Mapping[str, int]) -> list[JobInSession]:
-        """Return the jobs, and charge their tasks to nodes and queues."""
-        places = {name: number for number, name in enumerate(self.nodes)}
-        jobs = []
-        for job in self.cluster.jobs:
-            try:
-                jobs.append(JobInSession(job, queues[job.queue], places))
-            except KeyError as missing:
-                raise self._unknown(job, queues, places) from missing
-        order = sorted(range(len(jobs)), key=lambda n: (jobs[n].job.submitted_s, jobs[n].job.name))
-        for seniority, number in enumerate(order):
-            jobs[number].seniority = seniority
-        for entry in jobs:
-            for task in entry.tasks:
-                if task.state is not PENDING:
-                    self._charge(task, 1)
-        return jobs
+    def add(self, job: Job, seniority: int) -> JobInSession:
+        """Add a job, before a round begins, and charge its tasks to nodes and queues.
+
+        Parameters
+        ----------
+        job : Job
+        seniority : int
+            Rank of the job by time of submission, then name.
+        """
+        try:
+            entry = JobInSession(job, self._numbers[job.queue], self._places)
+        except KeyError as missing:
+            raise self._unknown(job, self._numbers, self._places) from missing
+        entry.seniority = seniority
+        self._jobs[entry] = None
+        for task in entry.tasks:
+            if task.state is not PENDING:
+                self._charge(task, 1)
+        self._note(entry, 1)
+        if entry.active:
+            self.active_of.setdefault(entry.queue, {})[entry] = None
+        self.backlog.change(entry)
+        self._largest = -1.0
+        return entry
+
+    def remove(self, entry: JobInSession) -> None:
+        """Take a job out, before a round begins."""
+        for task in entry.tasks:
+            if task.state is not PENDING:
+                self._charge(task, -1)
+        self._note(entry, -1)
+        self.active_of.get(entry.queue, {}).pop(entry, None)
+        self.backlog.remove(entry)
+        del self._jobs[entry]
+        self._largest = -1.0
+
+    def _note(self, entry: JobInSession, sign: int) -> None:
+        """Add what a job holds and waits for to the requests of its queues, or take it away."""
+        wanted = (task.size for task in entry.tasks if task.state is PENDING or task.is_active)
+        size = sign * sum(wanted)
+        for queue in self.paths[entry.queue]:
+            self._requests[queue] += size
 
     def _unknown(
         self, job: Job, queues: Mapping[str, int], places: Mapping[str, int]
@@ -218,16 +277,6 @@ class Session:
             wrong = next(task.node for task in job.tasks if task.node not in (None, *places))
             problem = f"tasks: {unknown_name('node', wrong, places)}"
         return InputError(f"job {job.name!r}", problem)
-
-    def _requests(self) -> list[float]:
-        """Return what the jobs below each queue hold and wait for."""
-        requests = list(self.held)
-        for job in self.jobs:
-            waiting = sum(task.size for task in job.tasks if task.state is PENDING)
-            if waiting:
-                for queue in self.paths[job.queue]:
-                    requests[queue] += waiting
-        return requests
 
     def _charge(self, task: TaskInSession, sign: int) -> None:
         """Add a task to what nodes and queues hold, or take it away."""
@@ -256,7 +305,15 @@ class Session:
         self._largest = -1.0
         if task.state is not PENDING:
             self._charge(task, -1)
-        task.job.active += (state in _ACTIVE) - (task.state in _ACTIVE)
+        job = task.job
+        if step := (state in _ACTIVE) - (task.state in _ACTIVE):
+            job.active += step
+            if step > 0 and job.active == 1:
+                self.active_of.setdefault(job.queue, {})[job] = None
+            elif not job.active:
+                del self.active_of[job.queue][job]
+        if step or state is PENDING or task.state is PENDING:
+            self.backlog.change(job)
         task.state, task.node = state, node
         if state is not PENDING:
             self._charge(task, 1)
@@ -265,8 +322,12 @@ class Session:
         """Return a mark of the present state for `undo`."""
         return len(self._journal)
 
-    def undo(self, mark: int) -> None:
-        """Take back all changes since a mark."""
+    def changed(self) -> dict[JobInSession, None]:
+        """Return the jobs of which tasks were changed since the round began."""
+        return {task.job: None for task, _, _ in self._journal}
+
+    def undo(self, mark: int = 0) -> None:
+        """Take back all changes since a mark, by default since the round began."""
         while len(self._journal) > mark:
             self._set(*self._journal.pop())
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from clustersim.array_types import Floats
-from clustersim.scheduling.kai.allocation import place_job
+from clustersim.scheduling.kai.allocation import has_room, place_job
+from clustersim.scheduling.kai.backlog import Waiting, is_alone
 from clustersim.scheduling.kai.candidates import Failed, Victims
 from clustersim.scheduling.kai.model import TaskState
-from clustersim.scheduling.kai.order import Backlog, WaitingJobs
+from clustersim.scheduling.kai.order import ReturningJobs, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
 __all__ = ["Rules", "Unit", "find_victims", "has_waited", "place_by_force"]
@@ -46,7 +47,7 @@ class Rules(Protocol):
         """Return whether units may be evicted; the session holds the new places."""
 
 
-def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession], Rules]) -> None:
+def place_by_force(session: Session, rules_of: Callable[[Session, Waiting], Rules]) -> None:
     """Place waiting jobs by evicting others, in the order of queues and jobs.
 
     Parameters
@@ -68,23 +69,37 @@ def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession],
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['releasing', 'pipelined']
     """
-    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
+    failed = Failed()
     considered: Counter[int] = Counter()
     most = session.cluster.limits.jobs_per_queue
-    while (job := waiting.pop()) is not None:
+
+    def is_lost(entry: Waiting) -> bool:
+        """Return whether a job is not tried, because of those that were."""
+        if most is not None and considered[entry.job.queue] >= most:
+            return True
+        return failed.covers(entry)
+
+    def is_hopeful(entry: Waiting) -> bool:
+        if is_alone(entry.kind):
+            return True
+        return not is_lost(entry) and rules_of(session, entry).is_allowed()
+
+    waiting = WaitingJobs(session, is_hopeful)
+    while (popped := waiting.pop()) is not None:
         # A job that became a victim meanwhile may have nothing left that it could place.
-        if not job.waiting() or failed.covers(job):
+        entry = session.backlog.entry(popped.job)
+        if entry is None or is_lost(entry):
             continue
-        if most is not None and considered[job.queue] >= most:
-            continue
-        rules = rules_of(session, job)
+        rules = rules_of(session, entry)
         if not rules.is_allowed():
             continue
-        considered[job.queue] += 1
-        if find_victims(session, job, rules, backlog):
+        considered[entry.job.queue] += 1
+        if find_victims(session, entry, rules):
             waiting.refresh()
+            waiting.look_again()
         else:
-            failed.add(job)
+            failed.add(entry)
+            waiting.give_up_in(entry.job.queue, is_lost)
 
 
 def has_waited(session: Session, job: JobInSession) -> bool:
@@ -103,37 +118,36 @@ def has_waited(session: Session, job: JobInSession) -> bool:
     return delay_s <= 0 or session.cluster.now_s - job.job.submitted_s >= delay_s
 
 
-def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Backlog) -> bool:
+def find_victims(session: Session, entry: Waiting, rules: Rules) -> bool:
     """Place a waiting job by evicting others; return whether it is placed.
 
     Parameters
     ----------
     session : Session
         Is changed if the job is placed.
-    job : JobInSession
+    entry : Waiting
     rules : Rules
         Who may be evicted.
-    backlog : Backlog
-        All jobs that wait.
 
     Examples
     --------
     >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, TaskState
-    >>> from clustersim.scheduling.kai.order import Backlog
     >>> from clustersim.scheduling.kai.reclaimer import Reclaimer
     >>> from clustersim.scheduling.kai.victims import find_victims
     >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
     >>> fair = Job("fair", "a", (Task(4, TaskState.RUNNING, "node0"),))
     >>> session = Session(Cluster({"node0": 4}, queues, (fair, Job("b0", "b", (Task(4),)))))
-    >>> waiting = session.jobs[1]
-    >>> find_victims(session, waiting, Reclaimer(session, waiting), Backlog(session))
+    >>> waiting = session.backlog.entry(session.jobs[1])
+    >>> find_victims(session, waiting, Reclaimer(session, waiting))
     False
     """
-    tasks = job.waiting()
-    largest = max((task.size for task in tasks), default=0)
-    if not tasks or largest > max(session.cluster.nodes.values(), default=-1):
+    job, tasks = entry.job, entry.tasks
+    if max(entry.kind[3]) > session.largest_node:
         return False
-    search = _Search(session, tasks, rules)
+    victims = rules.victims()
+    if not victims:
+        return False
+    search = _Search(session, tasks, rules, victims)
     trials = session.cluster.limits.trials
     left = float("inf") if trials is None else trials
     while search.add():
@@ -142,9 +156,7 @@ def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Bac
                 return False
             left -= 1
             evicted = _evicted(job, tasks, chosen)
-            if _try(session, job, chosen, evicted, rules, backlog):
-                for other in evicted:
-                    backlog.forget(other.queue)
+            if _try(session, job, chosen, evicted, rules):
                 return True
     return False
 
@@ -152,14 +164,12 @@ def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Bac
 class _Search:
     """Units that were added, and sets of them whose eviction may make room."""
 
-    def __init__(self, session: Session, tasks: Unit, rules: Rules) -> None:
+    def __init__(self, session: Session, tasks: Unit, rules: Rules, victims: Victims) -> None:
         self._session = session
         self._rules = rules
-        self._victims = rules.victims()
-        self._count = len(tasks)
-        self._smallest = min(task.size for task in tasks)
-        self._size = session.size_of(tasks)
-        self._must_lose = self._size - float(session.fit.sum())
+        self._victims = victims
+        self._sizes = [task.size for task in tasks]
+        self._must_lose = session.size_of(tasks) - float(session.fit.sum())
         self._units: list[Unit] = []
         self._free: Floats = session.fit.copy()
         self._units_of: dict[JobInSession, list[int]] = {}
@@ -186,7 +196,7 @@ class _Search:
 
         Sets that free too little are left out, and sets of which too little may be lost.
         """
-        if not self._has_room(self._free) or not self._may_lose_enough(self._units):
+        if not has_room(self._free, self._sizes) or not self._may_lose_enough(self._units):
             return
         latest = list(dict.fromkeys(task.node for task in self._units[-1]))
         for node in latest:
@@ -211,16 +221,10 @@ class _Search:
         for unit in units:
             for task in unit:
                 free[task.node] += task.size
-        return self._has_room(free) and self._may_lose_enough(units)
+        return has_room(free, self._sizes) and self._may_lose_enough(units)
 
     def _may_lose_enough(self, units: Sequence[Unit]) -> bool:
         return self._must_lose <= 0 or self._rules.most_lost(units) >= self._must_lose
-
-    def _has_room(self, free: Floats) -> bool:
-        """Return whether the waiting tasks would fit if the evicted ones did not come back."""
-        if free.sum() < self._size:
-            return False
-        return self._smallest <= 0 or bool((free // self._smallest).sum() >= self._count)
 
 
 def _evicted(
@@ -242,7 +246,6 @@ def _try(
     units: Sequence[Unit],
     evicted: dict[JobInSession, list[TaskInSession]],
     rules: Rules,
-    backlog: Backlog,
 ) -> bool:
     """Evict units and place everything again; undo that unless the job is placed and it is fine."""
     mark = session.mark()
@@ -250,15 +253,16 @@ def _try(
     for unit in units:
         for task in unit:
             session.evict(task)
-    waiting = WaitingJobs(session, evicted, evicted, backlog)
+    returning = ReturningJobs(session, evicted)
     placed = False
-    while (other := waiting.pop()) is not None:
-        fits = place_job(session, other, waiting.tasks_of(other), later=True, starts=starts)
+    while (entry := returning.pop()) is not None:
+        other = entry.job
+        fits = place_job(session, other, entry.tasks, later=True, starts=starts)
         if other is job and not fits:
             break
         placed = placed or other is job
         if fits and other is not job:
-            waiting.push(other)
+            returning.push(other)
     if placed and rules.accepts(units):
         return True
     session.undo(mark)

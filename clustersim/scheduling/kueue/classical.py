@@ -8,10 +8,13 @@ are in the preemptor's queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import chain
 from typing import Any
 
+from clustersim.scheduling.kueue.prospects import may_stay_within_quota, too_few
 from clustersim.scheduling.kueue.quota_tree import (
     Charge,
     QuotaTree,
@@ -26,22 +29,23 @@ from clustersim.scheduling.kueue.victims import (
     Reason,
     Snapshot,
     Victim,
-    too_few,
 )
 
 __all__ = ["Classes", "classes", "classical_victims", "fill_back"]
 
-_Pick = tuple[Candidate, Reason, bool]
-"""A candidate, the reason, and whether it is excluded when the preemptor borrows."""
+_Pick = tuple[Candidate, Reason]
+"""A candidate and the reason."""
 
 
 @dataclass(slots=True)
 class Classes:
-    """Candidates by class, each in victim order.
+    """Candidates by class, in victim order.
 
     Attributes
     ----------
-    hierarchical, priority, own : list of Candidate
+    hierarchical, priority : list of list of Candidate
+        One list for each queue.
+    own : list of Candidate
 
     Examples
     --------
@@ -49,13 +53,20 @@ class Classes:
     []
     """
 
-    hierarchical: list[Candidate] = field(default_factory=list)
-    priority: list[Candidate] = field(default_factory=list)
+    hierarchical: list[list[Candidate]] = field(default_factory=list)
+    priority: list[list[Candidate]] = field(default_factory=list)
     own: list[Candidate] = field(default_factory=list)
 
 
-def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
+def classes(snapshot: Snapshot, preemptor: Preemptor, *, priority: bool = True) -> Classes:
     """Return the candidates for preemption by class.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    preemptor : Preemptor
+    priority : bool
+        Whether those of `Classes.priority` are wanted.
 
     Examples
     --------
@@ -75,13 +86,13 @@ def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
     path = tree.paths[preemptor.node]
     advantage, request = _held(preemptor.node, preemptor.request)
     for walked, ancestor in zip(reversed(path[1:]), reversed(path[:-1]), strict=True):
-        target = found.hierarchical if advantage else found.priority
-        for node in _borrowing_queues(tree, ancestor, walked, preemptor):
-            target += snapshot.eligible(node, preemptor, policy)
+        if advantage or priority:
+            target = found.hierarchical if advantage else found.priority
+            for node in _borrowing_queues(tree, ancestor, walked, preemptor):
+                if eligible := snapshot.eligible(node, preemptor, policy):
+                    target.append(eligible)
         held, request = _held(ancestor, request)
         advantage = advantage or held
-    found.hierarchical.sort(key=_key)
-    found.priority.sort(key=_key)
     return found
 
 
@@ -132,36 +143,62 @@ def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:
     >>> [(victim.job.id, victim.reason) for victim in classical_victims(snapshot, preemptor)]
     [('3', 'reclaim'), ('2', 'reclaim')]
     """
-    found = classes(snapshot, preemptor)
+    node, request = preemptor.node, preemptor.request
+    within = may_stay_within_quota(snapshot, node, preemptor.priority, request)
+    # Without that, they are of use only to a queue that may borrow when it preempts.
+    priority = within or preemptor.queue.borrows_when_preempting
+    found = classes(snapshot, preemptor, priority=priority)
     if not (found.hierarchical or found.priority or found.own):
         return []
-    if too_few(preemptor, [*found.hierarchical, *found.priority, *found.own]):
+    if too_few(preemptor, chain(*found.hierarchical, *found.priority, found.own)):
         return []
-    picks = _picks(found, preemptor)
     for borrowing in _attempts(found, preemptor):
+        if not (borrowing or within):
+            continue
         with snapshot.tree.trial():
+            picks = _picks(found, preemptor, borrowing)
             victims = _attempt(snapshot.tree, preemptor, picks, borrowing)
         if victims:
             return victims
     return []
 
 
-def _picks(found: Classes, preemptor: Preemptor) -> list[_Pick]:
-    """All candidates in order; those of `Classes.priority` may be excluded from borrowing."""
+def _picks(found: Classes, preemptor: Preemptor, borrowing: bool) -> Iterator[_Pick]:
+    """Yield candidates in order, without those of `Classes.priority` that may not be preempted.
+
+    Jobs that are being evicted already come first in each class, and before all others.
+    """
+    behind: list[Iterator[_Pick]] = []
+    for picks in (
+        ((candidate, "reclaim") for candidate in merge(*found.hierarchical, key=_key)),
+        _of_priority(found, preemptor, borrowing),
+        ((candidate, "in_queue") for candidate in found.own),
+    ):
+        for pick in picks:
+            if not pick[0].job.evicted:
+                behind.append(chain([pick], picks))
+                break
+            yield pick
+    yield from chain.from_iterable(behind)
+
+
+def _of_priority(found: Classes, preemptor: Preemptor, borrowing: bool) -> Iterator[_Pick]:
+    """Yield the candidates of `Classes.priority` that may be preempted, borrowing or not."""
     allowed = preemptor.queue.borrow_within_cohort
-    picks: list[_Pick] = [(candidate, "reclaim", False) for candidate in found.hierarchical]
-    for candidate in found.priority:
+    may_borrow = allowed is not None and allowed.policy != "never"
+    if borrowing and not may_borrow:
+        return
+    for candidate in merge(*found.priority, key=_key):
         priority = candidate.job.priority
-        borrows = (
+        if (
             allowed is not None
-            and allowed.policy != "never"
+            and may_borrow
             and priority < preemptor.priority
             and (allowed.max_priority is None or priority <= allowed.max_priority)
-        )
-        picks.append((candidate, "reclaim_while_borrowing" if borrows else "reclaim", not borrows))
-    picks += [(candidate, "in_queue", False) for candidate in found.own]
-    picks.sort(key=lambda pick: not pick[0].job.evicted)
-    return picks
+        ):
+            yield candidate, "reclaim_while_borrowing"
+        elif not borrowing:
+            yield candidate, "reclaim"
 
 
 def _attempts(found: Classes, preemptor: Preemptor) -> tuple[bool, ...]:
@@ -177,14 +214,18 @@ def _attempts(found: Classes, preemptor: Preemptor) -> tuple[bool, ...]:
 
 
 def _attempt(
-    tree: QuotaTree, preemptor: Preemptor, picks: list[_Pick], borrowing: bool
+    tree: QuotaTree, preemptor: Preemptor, picks: Iterable[_Pick], borrowing: bool
 ) -> list[Victim]:
     """Remove candidates until the request fits, then put back those that it does not need."""
     taken: list[tuple[Candidate, Reason]] = []
-    for candidate, reason, excluded in picks:
-        if borrowing and excluded:
+    spared: set[int] = set()
+    """Queues that lose nothing more."""
+    for candidate, reason in picks:
+        node = candidate.node
+        if node in spared:
             continue
-        if candidate.node != preemptor.node and not _still_borrows(tree, preemptor, candidate):
+        if node != preemptor.node and not _still_borrows(tree, preemptor, candidate):
+            spared.add(node)
             continue
         refund(candidate.node, candidate.usage)
         taken.append((candidate, reason))

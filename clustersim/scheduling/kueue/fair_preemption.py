@@ -8,6 +8,7 @@ from typing import Literal
 
 from clustersim.scheduling.kueue.classical import fill_back
 from clustersim.scheduling.kueue.fair_share import ShareKey, Shares, VictimQueues
+from clustersim.scheduling.kueue.prospects import too_few
 from clustersim.scheduling.kueue.quota_tree import QuotaTree, charge, fits, refund
 from clustersim.scheduling.kueue.victims import (
     Candidate,
@@ -15,7 +16,6 @@ from clustersim.scheduling.kueue.victims import (
     Reason,
     Snapshot,
     Victim,
-    too_few,
 )
 
 __all__ = ["fair_candidates", "fair_victims"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clustersim.scheduling.kueue.classical import classical_victims
 from clustersim.scheduling.kueue.fair_preemption import fair_victims
 from clustersim.scheduling.kueue.flavors import Assignment, Mode
+from clustersim.scheduling.kueue.prospects import cannot_preempt
 from clustersim.scheduling.kueue.quota_tree import refund
 from clustersim.scheduling.kueue.state import FlavorResource, Switches, WaitingJob
 from clustersim.scheduling.kueue.victims import Preemptor, Snapshot, Victim
@@ -56,6 +57,11 @@ class VictimSearch:
     def _victims(
         self, job: WaitingJob, request: dict[FlavorResource, float], needing: set[FlavorResource]
     ) -> list[Victim]:
+        tree = self._snapshot.tree
+        if not self._switches.fair_sharing and cannot_preempt(
+            self._snapshot, tree.node_of(job.queue), job.priority, tree.charges(request)
+        ):
+            return []
         key = (job.id, tuple(sorted(request.items())), tuple(sorted(needing)))
         if key not in self._found:
             preemptor = self._snapshot.preemptor(
@@ -82,9 +88,9 @@ class VictimSearch:
         level : int
             Borrow level of the job after preemption.
         """
-        victims = self._victims(job, {key: amount}, {key})
         tree = self._snapshot.tree
         node, ledger = tree.node_of(job.queue), tree.ledger(key)
+        victims = self._victims(job, {key: amount}, {key})
         if not victims:
             return Mode.NO_CANDIDATES, ledger.level(node, amount)[0]
         own = any(victim.job.queue == job.queue for victim in victims)

@@ -26,7 +26,6 @@ __all__ = [
     "Snapshot",
     "Victim",
     "order_key",
-    "too_few",
     "victim_order",
 ]
 
@@ -161,12 +160,15 @@ class Snapshot:
         self._order = order
         self.tree = QuotaTree(queues, cohorts)
         self.queues = {queue.name: queue for queue in queues}
+        self._queues = list(queues)
         self.flavors = dict(flavors or {})
         self.protected: Set[str] = frozenset()
         self._running: dict[str, Candidate] = {}
         self._by_node: list[dict[str, Candidate]] = [{} for _ in queues]
         self._sorted: list[list[Candidate]] = [[] for _ in queues]
         self._using: list[dict[Ledger, list[Candidate]] | None] = [None for _ in queues]
+        self._held: list[dict[Ledger, dict[int, float]]] = [{} for _ in queues]
+        """What the running jobs of each queue use, by priority."""
         for name, amounts in (used or {}).items():
             self.tree.add(name, amounts)
         for job in running:
@@ -185,6 +187,8 @@ class Snapshot:
             candidate.key = self._order(job)
         for ledger, amount in candidate.usage:
             ledger.add(node, amount)
+            held = self._held[node].setdefault(ledger, {})
+            held[job.priority] = held.get(job.priority, 0) + amount
         self._running[job.id] = candidate
         self._by_node[node][job.id] = candidate
         for candidates in self._lists_of(candidate, add=True):
@@ -197,6 +201,7 @@ class Snapshot:
         candidate = self._running.pop(job)
         for ledger, amount in candidate.usage:
             ledger.remove(candidate.node, amount)
+            self._held[candidate.node][ledger][candidate.priority] -= amount
         del self._by_node[candidate.node][job]
         for candidates in self._lists_of(candidate):
             at = bisect_left(candidates, candidate.key, key=_key)
@@ -247,20 +252,54 @@ class Snapshot:
         else:
             needing = set(preemptor.needing)
             found = [c for c in self._sorted[node] if not needing.isdisjoint(c.ledgers)]
-        priority, created_t = preemptor.priority, preemptor.created_t
-        if policy == "lower":
-            found = [c for c in found if c.priority < priority]
-        elif policy == "lower_or_newer_equal":
-            found = [
-                c
-                for c in found
-                if c.priority < priority or (c.priority == priority and created_t < c.job.created_t)
-            ]
+        if policy != "any":
+            found = self._by_policy(found, preemptor, newer_equal=policy == "lower_or_newer_equal")
         if self.protected:
             found = [c for c in found if c.job.id not in self.protected]
         if preemptor.without:
             found = [c for c in found if c.job.id not in preemptor.without]
         return found
+
+    def _by_policy(
+        self, found: list[Candidate], preemptor: Preemptor, *, newer_equal: bool
+    ) -> list[Candidate]:
+        """Return those of lower priority, or also the newer ones of the same priority."""
+        priority, created_t = preemptor.priority, preemptor.created_t
+        begin, end = 0, len(found)
+        if self._order is None:  # in the order of `order_key`
+            begin = bisect_left(found, (True,), key=_key)
+            end = bisect_left(found, (True, priority + newer_equal), begin, key=_key)
+            if not newer_equal:
+                return [c for c in found[:begin] if c.priority < priority] + found[begin:end]
+        return [
+            c
+            for c in found[:end]
+            if c.priority < priority
+            or (newer_equal and c.priority == priority and created_t < c.job.created_t)
+        ]
+
+    def queue_at(self, node: int) -> Queue:
+        """Return the queue of a node."""
+        return self._queues[node]
+
+    def most_freed(self, node: int, priority: int, ledger: Ledger) -> float:
+        """Return an upper bound on what a job can free by preempting jobs of its own queue.
+
+        Parameters
+        ----------
+        node : int
+            Node of the queue.
+        priority : int
+            Priority of the job.
+        ledger : Ledger
+        """
+        policy, held = self._queues[node].within_queue, self._held[node].get(ledger)
+        if policy == "never" or held is None:
+            return 0
+        if policy == "any":
+            return sum(held.values())
+        most = priority - (policy == "lower")
+        return sum([amount for of, amount in held.items() if of <= most])
 
     def _by_ledger(self, node: int) -> dict[Ledger, list[Candidate]]:
         """Return the jobs of a queue in victim order by what they use."""
@@ -346,22 +385,3 @@ def victim_order(jobs: Iterable[RunningJob], queue: str) -> list[RunningJob]:
     """
 
     return sorted(jobs, key=lambda job: (order_key(job)[0], job.queue == queue, order_key(job)))
-
-
-def too_few(preemptor: Preemptor, candidates: Iterable[Candidate]) -> bool:
-    """Whether a request does not fit even without all candidates; False if that is unknown.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota
-    >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
-    >>> snapshot = Snapshot([Queue("a", (group,))], running=[RunningJob("j", "a", {gpus: 3})])
-    >>> preemptor = snapshot.preemptor("a", {gpus: 2}, [gpus])
-    >>> too_few(preemptor, []), too_few(preemptor, [snapshot.running("j")])
-    (True, False)
-    """
-    if len(preemptor.request) != 1:
-        return False
-    ((ledger, amount),) = preemptor.request
-    held = sum(n for candidate in candidates for of, n in candidate.usage if of is ledger)
-    return ledger.available(preemptor.node) + held < amount

@@ -68,9 +68,7 @@ class NodePlacement(Placement):
         --------
         >>> import numpy as np
         >>> from clustersim.scheduling import Consolidate
-        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
-        >>> node_free = np.array([8, 3, 8])
-        >>> placement.choose(11, node_free)
+        >>> Consolidate(3, 8).choose(11, np.array([8, 3, 8]))
         [(0, 8), (2, 3)]
         """
         raise NotImplementedError
@@ -131,9 +129,7 @@ class NodePlacement(Placement):
         --------
         >>> import numpy as np
         >>> from clustersim.scheduling import Consolidate
-        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
-        >>> node_free = np.array([8, 3, 8])
-        >>> placement.fits_each_of(np.array([16, 19, 20]), node_free).tolist()
+        >>> Consolidate(3, 8).fits_each_of(np.array([16, 19, 20]), np.array([8, 3, 8])).tolist()
         [True, True, False]
         """
         distinct, index = np.unique(sizes, return_inverse=True)
@@ -146,10 +142,8 @@ class NodePlacement(Placement):
         --------
         >>> import numpy as np
         >>> from clustersim.scheduling import Consolidate
-        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
-        >>> node_free = np.array([8, 3, 8])
-        >>> placement.fits_in(19, node_free), placement.fits_in(20, node_free)
-        (True, False)
+        >>> [Consolidate(3, 8).fits_in(n, np.array([8, 3, 8])) for n in (19, 20)]
+        [True, False]
         """
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
@@ -160,9 +154,7 @@ class NodePlacement(Placement):
         --------
         >>> import numpy as np
         >>> from clustersim.scheduling import Consolidate
-        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
-        >>> node_free = np.array([8, 3, 8])
-        >>> placement.largest_gang_in(node_free)
+        >>> Consolidate(3, 8).largest_gang_in(np.array([8, 3, 8]))
         19
         """
         return int(node_free.sum())

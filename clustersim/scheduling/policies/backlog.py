@@ -7,7 +7,7 @@ import numpy as np
 from clustersim.array_types import Floats, Ints
 from clustersim.scheduling.queue import Queue
 
-__all__ = ["REMOVED", "Backlog"]
+__all__ = ["REMOVED", "Backlog", "CountedBacklog"]
 
 REMOVED = np.iinfo(np.int64).max
 """Size that marks a removed row; larger than any partition."""
@@ -116,7 +116,7 @@ class Backlog:
 
     def job(self, at: int) -> int:
         """Return the job at position `at`."""
-        return int(self._job[at])
+        return self._job.item(at)
 
     def estimate_s(self, pool: int) -> Floats:
         """Return the estimated run times on `pool` by position, seconds."""
@@ -143,7 +143,7 @@ class Backlog:
 
     def holds(self, at: int) -> bool:
         """Whether there is a job at position `at`."""
-        return bool(self.size[at] != REMOVED)
+        return self.size.item(at) != REMOVED
 
     def compact(self) -> None:
         """Drop removed rows at the front; close all gaps once they outnumber the jobs."""
@@ -162,3 +162,30 @@ class Backlog:
         self.size = np.pad(self.size, (0, pad))
         self.choice = np.pad(self.choice, (0, pad))
         self._estimate = np.pad(self._estimate, ((0, 0), (0, pad)))
+
+
+class CountedBacklog(Backlog):
+    """A backlog that counts its jobs by what decides whether they fit.
+
+    Attributes
+    ----------
+    kinds : dict of (int, int) to int
+        Number of jobs of each set of partitions (its index) and size (accelerators).
+    """
+
+    def __init__(self, queue: Queue, *, capacity: int = 256) -> None:
+        super().__init__(queue, capacity=capacity)
+        self.kinds: dict[tuple[int, int], int] = {}
+
+    def _write(self, at: int, job: int) -> None:
+        super()._write(at, job)
+        kind = self._queue.jobs.choice_of[job], self._queue.jobs.n_accelerators[job]
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def remove(self, at: int) -> None:
+        kind = self.choice.item(at), self.size.item(at)
+        super().remove(at)
+        if self.kinds[kind] > 1:
+            self.kinds[kind] -= 1
+        else:
+            del self.kinds[kind]

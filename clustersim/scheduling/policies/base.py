@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.usage_log import USAGE, UsageLog
 from clustersim.scheduling.view import View
 
 __all__ = ["JobFits", "Policy"]
@@ -75,6 +76,8 @@ class Policy:
     """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
     tracks_running: ClassVar[bool] = False
     """Whether the policy needs to know the running jobs, because it preempts them."""
+    tracks_usage: ClassVar[bool] = False
+    """Whether the policy asks what users or teams have used (``view.usage``)."""
     spans_pools: ClassVar[bool] = True
     """Whether the policy can start jobs over several pools (``scheduler.span_pools``)."""
     starts_first: ClassVar[bool] = False
@@ -90,6 +93,8 @@ class Policy:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.waiting: dict[int, None] = {}
+        if self.tracks_usage:
+            queue.shared.setdefault(USAGE, UsageLog()).watch(queue)
 
     @classmethod
     def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
@@ -263,11 +268,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.submit(0)
         >>> policy.submit(1)
         >>> policy.start(0), policy.start(1), list(policy.waiting)
@@ -301,11 +303,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.n_accelerators(1)
         16
         """
@@ -316,11 +315,8 @@ class Policy:
 
         Examples
         --------
-        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
-        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
-        >>> estimate_s = [[60.0, 300.0]]
-        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
-        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> from clustersim.scheduling import Policy, example_queue
+        >>> policy = Policy(example_queue())
         >>> policy.estimate_s(1)
         300.0
         """

@@ -19,6 +19,8 @@ from clustersim.scheduling.queue import Partition, Queue
 __all__ = ["Conservative"]
 
 _SOON_S = 1.0
+_ROUNDING_S = 1e-3
+"""More than the error of the difference of two times."""
 
 
 class Conservative(Policy):
@@ -113,18 +115,41 @@ class Conservative(Policy):
         before their time: a further reservation cannot make an earlier one possible.
         """
         self._settled = True
+        opened = self._windows.have_users
         for job in self.waiting:
             if job in self._without_nodes:
                 continue
             before = self._reserved.get(job)
             if before is not None:
                 index, start, end = before
+                holds = end > start  # otherwise others may have taken its place
+                if holds and not opened and not self._finds_earlier(job, *before):
+                    continue
                 self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
                 self._windows.give_back(job)
             self._reserve(job)
             if before is not None and before != self._reserved[job]:
                 self._settled = False
         self._unreserved.clear()
+
+    def _finds_earlier(self, job: int, held: int, start: float, end: float) -> bool:
+        """Return whether a job with a reservation may find one that ends as early or earlier.
+
+        Only what is in front of its reservation matters, and a job that would make the same
+        reservation again need not give it up.
+        """
+        jobs, partitions = self.queue.jobs, self.queue.partitions
+        n, now = jobs.n_accelerators[job], self.queue.now
+        for index in jobs.choices[jobs.choice_of[job]]:
+            run_s, before = jobs.estimate_s[partitions[index].pool][job], start
+            if index != held:
+                if now + run_s > end:
+                    continue
+                before = end - run_s + _ROUNDING_S
+            profile = self._profiles[index]
+            if profile.earliest_before(n, run_s, before, held=index == held) is not None:
+                return True
+        return False
 
     def _jobs_due(self, now: float) -> list[int]:
         """Return the jobs whose reservations begin now, in order of submission."""

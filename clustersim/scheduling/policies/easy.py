@@ -13,9 +13,9 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.across import take_across
-from clustersim.scheduling.policies.backlog import REMOVED, Backlog
-from clustersim.scheduling.policies.base import Policy
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.policies.backlog import REMOVED
+from clustersim.scheduling.policies.backlog_policy import BacklogPolicy
+from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.reservation import Reservation, reserve, soonest
 from clustersim.scheduling.reserve_across import offers, reserve_across
 
@@ -25,7 +25,7 @@ _MOST_SETS = 1024
 """Largest number of sets of reserved partitions for which results are cached."""
 
 
-class Easy(Policy):
+class Easy(BacklogPolicy):
     """Jobs start in order of submission, or earlier if they delay no reservation.
 
     Jobs are considered in queue order. A job starts on the first of its partitions where
@@ -43,40 +43,17 @@ class Easy(Policy):
 
     looks_ahead: ClassVar[bool] = True
     scans_in_queue_order: ClassVar[bool] = True
-    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
-        self._backlog = Backlog(queue)
         self._reservations: dict[int, Reservation] = {}
-        self._n_seen = 0
-        self._released = True
         self._standing = False
         self._several_choices = len(queue.members) > 1
-        self._allows = {
-            index: np.array([index in choice for choice in queue.jobs.choices])
-            for index in queue.members
-        }
         self._allow_others: dict[int, Bools] = {}
 
-    def submit(self, job: int) -> None:
-        self._backlog.append(job)
-
-    def resubmit(self, job: int) -> None:
-        self._backlog.insert(job)
-        self._released = True
-
-    def finish(self, job: int, partition: Partition) -> None:
-        self._released = True
-
-    def service_changed(self, partition: Partition) -> None:
-        self._released = True
-
     def start_first(self, job: int) -> bool:
-        started = self.queue.start_anywhere(job)
-        if started:
-            self._backlog.remove(self._backlog.position(job))
-            self._released = True
+        started = super().start_first(job)
+        self._released = self._released or started
         return started
 
     def schedule(self, now: float) -> None:

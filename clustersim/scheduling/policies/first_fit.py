@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +10,15 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.notes import note
-from clustersim.scheduling.policies.backlog import REMOVED, Backlog
-from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.backlog import REMOVED
+from clustersim.scheduling.policies.backlog_policy import BacklogPolicy
 from clustersim.scheduling.policies.partial import least_size, start_smaller
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["EarliestDeadline", "FirstFit", "LargestFirst", "SmallestFirst"]
 
 
-class FirstFit(Policy):
+class FirstFit(BacklogPolicy):
     """First come, first served, but jobs that do not fit are skipped.
 
     The whole queue is scanned in order of submission. Nothing is reserved, so a stream of small
@@ -32,41 +31,11 @@ class FirstFit(Policy):
         size in its range that does (partial admission, as in Kueue).
     """
 
-    starts_first: ClassVar[bool] = True
     partial: bool = False
 
     @classmethod
     def smaller_sizes(cls, least: int, asked: int, partition: Partition) -> Sequence[int]:
         return range(least, asked) if cls.partial else ()
-
-    def __init__(self, queue: Queue) -> None:
-        super().__init__(queue)
-        self._backlog = Backlog(queue)
-        self._n_seen = 0
-        self._released = True
-        self._allows = {
-            index: np.array([index in choice for choice in queue.jobs.choices])
-            for index in queue.members
-        }
-
-    def submit(self, job: int) -> None:
-        self._backlog.append(job)
-
-    def resubmit(self, job: int) -> None:
-        self._backlog.insert(job)
-        self._released = True
-
-    def finish(self, job: int, partition: Partition) -> None:
-        self._released = True
-
-    def service_changed(self, partition: Partition) -> None:
-        self._released = True
-
-    def start_first(self, job: int) -> bool:
-        started = self.queue.start_anywhere(job)
-        if started:
-            self._backlog.remove(self._backlog.position(job))
-        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -13,12 +13,14 @@ import numpy as np
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.policies.preemptive import Preemptive
 from clustersim.scheduling.programs import gavel
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 from clustersim.scheduling.programs.rounds import RoundState
 from clustersim.scheduling.programs.water_filling import water_filling
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.together_on_nodes import NodePlan
 from clustersim.scheduling.view import View
 from clustersim.units import listed
 
@@ -46,7 +48,9 @@ class InRounds(Preemptive):
     whose accelerators are held by one that still saves its state starts when that one leaves;
     other accelerators that become free within a round are used from the next one on. The program
     is solved again after a job has come or gone or a node has left or returned to service, but not
-    more often than every `reset` seconds.
+    more often than every `reset` seconds. A job that has come waits for this, as in Gavel's
+    simulator, even if accelerators are free. Only if no job could run otherwise, the program is
+    solved at once.
 
     Attributes
     ----------
@@ -56,7 +60,7 @@ class InRounds(Preemptive):
     round : float
         Length of a round, seconds.
     reset : float
-        Shortest time between two solutions of the program, seconds.
+        Shortest time between two solutions of the program, seconds, while jobs run.
     """
 
     spans_pools: ClassVar[bool] = False
@@ -97,6 +101,9 @@ class InRounds(Preemptive):
         """Pool of each job that runs in this round, and the time from which its turn counts."""
         self._late: dict[int, int] = {}
         """Pool of each job that waits for another one to leave."""
+        self._places: dict[int, Nodes] = {}
+        """Nodes of each job that is to start in this round, if the placement tracks nodes."""
+        self._by_node = all(isinstance(part.placement, NodePlacement) for part in self._pools)
         self._rounds = 0
         self._isolated_s: dict[int, float] = {}
         self._left_then: dict[int, tuple[float, float]] = {}
@@ -141,15 +148,11 @@ class InRounds(Preemptive):
         if not self._state.jobs or not any(self._state.accelerators):
             return
         if self._state.due(now):
-            problem = self._problem(view)
-            if self.heterogeneity_aware:
-                found = self.program(problem)
-            else:
-                found = self.program_of_alike(problem)
-            self._state.reset(now, found.fractions, found.losses)
-        kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
-        found_turns = self._state.decide(self._fill_order(), kept)
-        turns = {int(str(turn.job)): turn.pool for turn in found_turns}
+            self._solve(view)
+        turns = self._next_turns()
+        if not turns and not running and self._state.changed:
+            self._solve(view)  # or else all accelerators would idle until the reset is due
+            turns = self._next_turns()
         yield from self._change_to(turns, view)
         self._ends_s = now + self.round
         leaving = self.queue.leaving
@@ -160,14 +163,62 @@ class InRounds(Preemptive):
         if running or self.waiting:
             yield Wake(self._ends_s)
 
+    def _solve(self, view: View) -> None:
+        """Compute the fractions again."""
+        problem = self._problem(view)
+        solve = self.program if self.heterogeneity_aware else self.program_of_alike
+        found = solve(problem)
+        self._state.reset(view.now, found.fractions, found.losses)
+
+    def _next_turns(self) -> dict[int, int]:
+        """Return the pool of each job that has a turn in the next round."""
+        running = self.queue.running
+        kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
+        self._places = {}
+        room = self._room_on_nodes if self._by_node else None
+        turns = self._state.decide(self._fill_order(), kept, room)
+        return {int(str(turn.job)): turn.pool for turn in turns}
+
+    def _room_on_nodes(self, row: int, order: list[Hashable]) -> Callable[[Hashable], bool]:
+        """Return which jobs have nodes of a pool, in their order of priority.
+
+        A job that runs there keeps its nodes, unless a job before it needs them.
+        """
+        index, running = self._pools[row].index, self.queue.running
+        plan = NodePlan(self.queue, [int(str(job)) for job in order])
+
+        def accepts(key: Hashable) -> bool:
+            job = int(str(key))
+            here = job in running and running[job].partition.index == index
+            if (here or job in self.queue.own_nodes) and plan.keep(job):
+                return True
+            place = plan.place_at(job, self.n_accelerators(job), [index])
+            if place is not None:
+                self._places[job] = place.nodes
+            return place is not None
+
+        return accepts
+
     def _start_late(self, view: View) -> Iterator[Decision]:
         """Start jobs of this round whose accelerators were held by jobs that have left by now."""
-        for job, row in list(self._late.items()):
-            pool = self._pools[row].name
-            if job in self.waiting and view.fits(job, pool):
-                yield Start(job, pool)
-                del self._late[job]
-                self._turns[job] = row, view.now
+        for job in list(self._late):
+            if start := self._start_of(job, self._late[job], view):
+                yield start
+                self._turns[job] = self._late.pop(job), view.now
+
+    def _start_of(self, job: int, row: int, view: View) -> Start | None:
+        """Return the start of a job on its pool if it can start now."""
+        part = self._pools[row]
+        if job not in self.waiting or not view.fits(job, part.name):
+            return None
+        nodes = self._places.get(job)
+        if nodes is None:
+            return Start(job, part.name)
+        if part.placement.has_free(nodes, self.n_accelerators(job)):
+            return Start(job, part.name, nodes)
+        # Others hold its nodes until they have left; or the nodes are out of service.
+        left = any(self.queue.running[other].partition is part for other in self.queue.leaving)
+        return None if left else Start(job, part.name)
 
     def _fill_order(self) -> list[int]:
         """Return the order in which the pools are filled: fastest first, or each in turn first."""
@@ -191,12 +242,11 @@ class InRounds(Preemptive):
         """Preempt the jobs without a turn on their pool, and start those with one."""
         for job in view.running.tolist():
             row = self._row_of[self.queue.running[job].partition.index]
-            if turns.get(job) != row:
+            if turns.get(job) != row or job in self._places:
                 yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job, row in turns.items():
-            pool = self._pools[row].name
-            if job in self.waiting and view.fits(job, pool):
-                yield Start(job, pool)
+            if start := self._start_of(job, row, view):
+                yield start
 
     def _problem(self, view: View) -> AllocationProblem:
         """Return the program's input, in the order of the jobs of the rounds."""

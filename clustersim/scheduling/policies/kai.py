@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from clustersim.notes import note
 from clustersim.scheduling import kai
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.kai import Limits, MinimumRunTime
-from clustersim.scheduling.policies.kai_pool import KaiPool
+from clustersim.scheduling.policies.kai_pool import KaiPool, preemptible
 from clustersim.scheduling.policies.kai_queues import kai_queues, unused_terms
 from clustersim.scheduling.policies.preemptive import Preempting
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of, quotas_of
@@ -23,6 +23,7 @@ from clustersim.units import counted
 
 __all__ = ["Kai"]
 
+_DESERVED = "what it deserves, because the job cannot be preempted"
 _MOST_STOPS = 2
 """How often a job is preempted in one pass; then it waits for the next one."""
 
@@ -101,14 +102,18 @@ class Kai(Preempting):
     def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
         quotas = quotas_of(cls, "kai")
         of_jobs = QuotaJobs(jobs, partitions, quotas, cls.by)
-        most = [_most(_queues_of(quotas, part, partitions)) for part in partitions]
+        queues = [_queues_of(quotas, part, partitions) for part in partitions]
+        limits = [_most(each, lambda queue: queue.limit) for each in queues]
+        deserved = [_most(each, lambda queue: min(queue.limit, queue.deserved)) for each in queues]
+        can_be_preempted = preemptible(jobs, of_jobs.priority)
         found = {}
         for job, n in enumerate(jobs.n_accelerators):
             name, usable = of_jobs.name_of(job), of_jobs.partitions_of(job)
+            most, by = (limits, "its limit") if can_be_preempted[job] else (deserved, _DESERVED)
             if n > (largest := max((most[index][name] for index in usable), default=0.0)):
                 found[job] = (
                     f"queue {name!r} can use at most {counted(int(largest), 'accelerator')} at "
-                    "once of the pools that the job can use, by its limit"
+                    f"once of the pools that the job can use, by {by}"
                 )
         return found
 
@@ -159,11 +164,9 @@ class Kai(Preempting):
             freed = False
             for at in sorted(self._stale):
                 self._stale.remove(at)
-                waiting = [
-                    job
-                    for job in self.waiting
-                    if stops[job] < _MOST_STOPS and job not in self.queue.own_nodes
-                ]
+                passed_over = {job for job, n in stops.items() if n >= _MOST_STOPS}
+                passed_over.update(self.queue.own_nodes)
+                waiting = [job for job in self.waiting if job not in passed_over]
                 for decision in self._pools[at].round(waiting, view.now):
                     if isinstance(decision, int):
                         if not self.queue.may_preempt(decision) or self.queue.most_victims < 1:
@@ -217,13 +220,13 @@ def _queues_of(
     return kai_queues(quotas.file, pool, partition.placement.capacity / whole)
 
 
-def _most(queues: Sequence[kai.Queue]) -> dict[str, float]:
-    """Return the most accelerators that each queue may hold, by all limits above it."""
+def _most(queues: Sequence[kai.Queue], limit_of: Callable[[kai.Queue], float]) -> dict[str, float]:
+    """Return the most accelerators that each queue may hold, by its limit and all above it."""
     by_name = {queue.name: queue for queue in queues}
 
     def limit(name: str | None) -> float:
         if name is None:
             return math.inf
-        return min(by_name[name].limit, limit(by_name[name].parent))
+        return min(limit_of(by_name[name]), limit(by_name[name].parent))
 
     return {name: limit(name) for name in by_name}

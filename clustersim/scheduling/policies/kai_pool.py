@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from clustersim.array_types import Bools
 from clustersim.scheduling.decisions import Start
 from clustersim.scheduling.kai import (
+    NON_PREEMPTIBLE,
     Change,
     Cluster,
     Job,
     Limits,
     MinimumRunTime,
     Queue,
+    Session,
     Task,
     TaskState,
-    run_round,
+    try_round,
 )
+from clustersim.scheduling.kai.session import JobInSession
 from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of
 from clustersim.scheduling.queue import JobColumns, Partition
 from clustersim.scheduling.queue import Queue as JobQueue
 from clustersim.scheduling.quota_use import QuotaUse
 
-__all__ = ["KaiPool"]
+__all__ = ["KaiPool", "preemptible"]
 
 _TRAIN = 50
 """Priority of jobs if the table has none."""
@@ -67,10 +69,14 @@ class KaiPool:
         self._may = {
             choice: partition.index in members for choice, members in enumerate(queue.jobs.choices)
         }
-        self._preemptible = _preemptible(queue.jobs)
+        self._preemptible = preemptible(queue.jobs, jobs.priority)
         self._has_priority = "priority" in queue.jobs.columns
         self._waiting: dict[int, Job] = {}
         self._running: dict[int, tuple[float, bool, bool, Job]] = {}
+        self._seniority = _seniority(jobs.submit_s)
+        self._out = frozenset(partition.out_of_service)
+        self._session = self._empty_session()
+        self._in_session: dict[int, tuple[Job, JobInSession]] = {}
 
     def uses(self) -> Iterator[QuotaUse]:
         """Yield what each queue holds, and the most that it may hold."""
@@ -99,44 +105,70 @@ class KaiPool:
         now : float
             Seconds.
         """
-        choice_of = self._queue.jobs.choice_of
-        mine = [job for job in waiting if self._may[choice_of[job]] and self._has_quota(job)]
+        mine = self._mine(waiting)
         if not mine:
             return
-        jobs = [self._running_job(job) for job in self._here()]
-        jobs += [self._waiting_job(job) for job in mine]
+        here = self._here()
+        jobs = {job: self._running_job(job) for job in here}
+        for job in mine:
+            jobs[job] = self._waiting.get(job) or self._waiting_job(job)
         if self._partition.windows is not None and self._partition.windows.announced:
-            jobs = [self._with_windows(job) for job in jobs]
+            jobs = {job: self._with_windows(known) for job, known in jobs.items()}
+        self._update(jobs)
+        self._session.begin(now)
+        decided = try_round(self._session, self._actions)
+        if decided:
+            in_order = [job for job in jobs if self._in_session[job][0].name in decided]
+            yield from self._decisions({job: decided[jobs[job].name] for job in in_order})
+
+    def _mine(self, waiting: Sequence[int]) -> list[int]:
+        """Return the jobs that can run in this pool."""
+        choice_of, known = self._queue.jobs.choice_of, self._waiting
+        return [
+            job
+            for job in waiting
+            if job in known or (self._may[choice_of[job]] and self._has_quota(job))
+        ]
+
+    def _update(self, jobs: Mapping[int, Job]) -> None:
+        """Bring the session up to date: jobs that came, went or changed, and nodes."""
+        out = frozenset(self._partition.out_of_service)
+        if out != self._out:
+            self._out = out
+            self._session, self._in_session = self._empty_session(), {}
+        session, known = self._session, self._in_session
+        for job in [job for job, (was, _) in known.items() if jobs.get(job) is not was]:
+            session.remove(known.pop(job)[1])
+        for job in jobs.keys() - known.keys():
+            given = jobs[job]
+            known[job] = given, session.add(given, self._seniority[job])
+
+    def _empty_session(self) -> Session:
         cluster = Cluster(
             self._nodes(),
             self._queues,
-            tuple(jobs),
-            now_s=now,
+            (),
             minimum_run_time=self._minimum,
             limits=self._limits,
         )
-        yield from self._decisions(run_round(cluster, self._actions))
+        return Session(cluster)
 
-    def _decisions(self, changes: Sequence[Change]) -> Iterator[Start | int]:
-        starts: dict[int, dict[int, int]] = {}
-        stops: dict[int, None] = {}
-        later: set[int] = set()
-        for change in changes:
-            job = int(change.job)
-            if change.state is TaskState.RELEASING or change.moves_from is not None:
-                stops[job] = None
-            elif change.state is TaskState.BINDING:
-                size = self._tasks(job)[change.task].accelerators
-                nodes = starts.setdefault(job, {})
-                nodes[int(change.node)] = nodes.get(int(change.node), 0) + size
-            else:
-                later.add(job)
+    def _decisions(self, changes: Mapping[int, Sequence[Change]]) -> Iterator[Start | int]:
+        """Yield the jobs that stop, and then those that start, each in the order of `changes`."""
+        starts: dict[int, Nodes] = {}
+        stops = []
+        for job, of_job in changes.items():
+            if any(each.state is TaskState.RELEASING or each.moves_from for each in of_job):
+                stops.append(job)
+            elif all(each.state is TaskState.BINDING for each in of_job):
+                nodes: dict[int, int] = {}
+                for each in of_job:
+                    size = self._tasks(job)[each.task].accelerators
+                    nodes[int(each.node)] = nodes.get(int(each.node), 0) + size
+                starts[job] = sorted(nodes.items())
         yield from stops
-        pool = self._partition.name
-        for job, nodes in starts.items():
-            if job not in later:
-                held: Nodes | None = sorted(nodes.items()) if self._by_node else None
-                yield Start(job, pool, held)
+        for job, held in starts.items():
+            yield Start(job, self._partition.name, held if self._by_node else None)
 
     def _nodes(self) -> dict[str, int]:
         """Return the nodes in service and their accelerators."""
@@ -160,9 +192,7 @@ class KaiPool:
         return (Task(size),) * whole + ((Task(rest),) if rest else ())
 
     def _waiting_job(self, job: int) -> Job:
-        known = self._waiting.get(job)
-        if known is None:
-            known = self._waiting[job] = self._job(job, self._tasks(job), None)
+        known = self._waiting[job] = self._job(job, self._tasks(job), None)
         return known
 
     def _running_job(self, job: int) -> Job:
@@ -202,13 +232,26 @@ class KaiPool:
             tasks,
             min_tasks=len(tasks),
             priority=self._jobs.priority[job] if self._has_priority else _TRAIN,
-            preemptible=None if self._preemptible is None else bool(self._preemptible[job]),
+            preemptible=self._preemptible[job],
             submitted_s=self._jobs.submit_s[job],
             started_s=start_s,
         )
 
 
-def _preemptible(jobs: JobColumns) -> Bools | None:
-    """Return which jobs may be stopped, if the table says so."""
+def preemptible(jobs: JobColumns, priority: Sequence[int]) -> Sequence[bool]:
+    """Return which jobs may be stopped, as the table says, or else by their priorities."""
     given = jobs.columns.get("preemptible")
-    return None if given is None else np.array([value is True or value == 1 for value in given])
+    if given is not None:
+        return [value is True or value == 1 for value in given]
+    if "priority" not in jobs.columns:
+        return [True] * len(jobs.n_accelerators)
+    return [each < NON_PREEMPTIBLE for each in priority]
+
+
+def _seniority(submit_s: Sequence[float]) -> list[int]:
+    """Return the rank of each job by time of submission, then number."""
+    order = np.argsort(submit_s, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    ranks: list[int] = rank.tolist()
+    return ranks

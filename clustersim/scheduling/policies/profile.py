@@ -10,6 +10,7 @@ import numpy as np
 
 __all__ = ["Profile"]
 
+_FIRST = np.zeros(1, dtype=np.int64)
 _FEW = 48
 """Number of steps up to which a loop is faster than numpy."""
 
@@ -101,6 +102,73 @@ class Profile:
         end_s = np.full(len(begins), np.inf)
         end_s[: len(ends)] = times[ends]
         return float(start_s[np.argmax(end_s >= start_s + run_s)])
+
+    def earliest_before(self, n: int, run_s: float, before: float, *, held: bool) -> float | None:
+        """Return the first time, earlier than another one, that :meth:`earliest` may return.
+
+        It is None if there is no such time.
+
+        Parameters
+        ----------
+        n : int
+        run_s : float
+        before : float
+            The other time, seconds.
+        held : bool
+            Whether the profile already excludes `n` accelerators for `run_s` seconds from `before`
+            on, which the same job would give up.
+
+        Examples
+        --------
+        >>> profile = Profile(0.0, 10)
+        >>> profile.change(0.0, 60.0, -4)
+        >>> profile.change(60.0, 90.0, -8)
+        >>> profile.earliest_before(6, 90.0, 60.0, held=True)
+        0.0
+        >>> profile.earliest_before(6, 90.0, 60.0, held=False) is None
+        True
+        """
+        times, free = self._times, self._free
+        steps = len(times)
+        first_after = bisect_left(times, before)
+        at, looped = 0, first_after if first_after <= 2 * _FEW else _FEW
+        until_s = before if held else math.inf
+        while True:
+            while at < looped and free[at] < n:
+                at += 1
+            if at >= looped:
+                break
+            start = times[at]
+            end = min(start + run_s, until_s)
+            at += 1
+            while at < steps and times[at] < end and free[at] >= n:
+                at += 1
+            if at == steps or times[at] >= end:
+                return start
+        if at >= first_after:
+            return None
+        # A hole that begins in front of `looped` is too short.
+        return self._earliest_before(at, n, run_s, before, until_s)
+
+    def _earliest_before(
+        self, first: int, n: int, run_s: float, before: float, until_s: float
+    ) -> float | None:
+        """Return what ``earliest_before`` does, if the answer is not before the step `first`."""
+        last = bisect_left(self._times, before if until_s == before else before + run_s) + 1
+        enough = np.frombuffer(self._free, dtype=np.int64)[first:last] >= n
+        if not np.count_nonzero(enough):
+            return None
+        times = np.frombuffer(self._times)[first:last]
+        change = (enough[1:] != enough[:-1]).nonzero()[0] + 1
+        if enough[0]:
+            change = np.concatenate([_FIRST, change])
+        begins, ends = change[::2], change[1::2]
+        start_s = times[begins]
+        end_s = np.full(len(begins), np.inf)
+        end_s[: len(ends)] = times[ends]
+        fits = (end_s >= np.minimum(start_s + run_s, until_s)) & (start_s < before)
+        earliest = fits.argmax()
+        return float(start_s[earliest]) if fits[earliest] else None
 
     def _step_at(self, time: float) -> int:
         at = bisect_left(self._times, time)

@@ -125,7 +125,7 @@ borrow"}
         times = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
         self.submit_s: list[float] = times.tolist()
         if not smaller:
-            self._note_minimum()
+            self._note_ranges()
         self._flavors: dict[tuple[int, int], tuple[str, ...]] = {}
         self._members: dict[tuple[int, int], tuple[int, ...]] = {}
         self._closed: dict[str, int] = {}
@@ -149,18 +149,23 @@ borrow"}
         default = -1 if quotas.default is None else number[quotas.default]
         return [number.get(name, default) for name in names]
 
-    def _note_minimum(self) -> None:
-        """Say that a job does not start with fewer accelerators although it may."""
-        if "min_accelerators" not in self._jobs.columns:
-            return
-        least = np.asarray(self._jobs.columns["min_accelerators"], dtype=np.float64)
-        smaller = int((least < np.asarray(self._jobs.n_accelerators)).sum())
-        if smaller:
-            note(
-                f"{counted(smaller, 'job')} could start with fewer accelerators than "
-                "n_accelerators (min_accelerators); policies with queues' quotas start jobs at "
-                "n_accelerators only, without partial admission"
-            )
+    def _note_ranges(self) -> None:
+        """Say that jobs do not run with fewer or more accelerators although they may."""
+        asked, columns = np.asarray(self._jobs.n_accelerators), self._jobs.columns
+        for name, word, without in (
+            ("min_accelerators", "fewer", "partial admission"),
+            ("max_accelerators", "more", "growth"),
+        ):
+            if name not in columns:
+                continue
+            bound = np.asarray(columns[name], dtype=np.float64)
+            n = int(((bound < asked) if word == "fewer" else (bound > asked)).sum())
+            if n:
+                note(
+                    f"{counted(n, 'job')} could run with {word} accelerators than n_accelerators "
+                    f"({name}); policies with queues' quotas start jobs at n_accelerators only, "
+                    f"without {without}"
+                )
 
     def flavors(self, job: int) -> tuple[str, ...]:
         """Return the pools with quota that a job can use, in the job's order of preference."""

@@ -6,11 +6,11 @@ may use other partitions.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from bisect import insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
+from operator import index, itemgetter
 from typing import Any, ClassVar
 
 from clustersim.scheduling.policies.base import JobFits, Policy
@@ -42,11 +42,14 @@ class _StrictOrder(Policy):
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._lines: dict[int, Any] = {}
+        self._begin_first: Callable[[int], bool] = (
+            self._begin if self.partial else queue.start_anywhere
+        )
 
     def schedule(self, now: float) -> None:
         if len(self._lines) == 1:
             (line,) = self._lines.values()
-            while line and self._begin(self._job(line[0])):
+            while line and self._begin_first(self._job(line[0])):
                 self._drop_head(line)
             return
         closed = 0
@@ -91,15 +94,17 @@ class _StrictOrder(Policy):
     def _mask(self, choice: int) -> int:
         return sum(1 << partition for partition in self.queue.jobs.choices[choice])
 
-    @abstractmethod
-    def _job(self, head: Any) -> int: ...
-
-    @abstractmethod
-    def _drop_head(self, line: Any) -> None: ...
+    _job: ClassVar[Any]
+    """Returns the job of an entry of a line."""
+    _drop_head: ClassVar[Any]
+    """Removes the first entry of a line."""
 
 
 class Fcfs(_StrictOrder):
     """First come, first served: if the first job cannot start, all jobs behind it wait."""
+
+    _job = staticmethod(index)
+    _drop_head = staticmethod(deque.popleft)
 
     def submit(self, job: int) -> None:
         choice = self.queue.jobs.choice_of[job]
@@ -111,18 +116,15 @@ class Fcfs(_StrictOrder):
     def resubmit(self, job: int) -> None:
         insort(self._lines.setdefault(self.queue.jobs.choice_of[job], deque()), job)
 
-    def _job(self, head: int) -> int:
-        return head
-
-    def _drop_head(self, line: deque[int]) -> None:
-        line.popleft()
-
 
 class Sjf(_StrictOrder):
     """Shortest job first by estimated run time, without preemption; ties in order of submission.
 
     The estimate refers to the job's preferred partition.
     """
+
+    _job = staticmethod(itemgetter(1))
+    _drop_head = staticmethod(heappop)
 
     @classmethod
     def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
@@ -131,12 +133,6 @@ class Sjf(_StrictOrder):
     def submit(self, job: int) -> None:
         line = self._lines.setdefault(self.queue.jobs.choice_of[job], [])
         heappush(line, (self.queue.estimate_s(job), job))
-
-    def _job(self, head: tuple[float, int]) -> int:
-        return head[1]
-
-    def _drop_head(self, line: list[tuple[float, int]]) -> None:
-        heappop(line)
 
     def _in_order(self, line: list[tuple[float, int]]) -> None:
         heapify(line)

@@ -172,18 +172,7 @@ def sia(
     gains = np.sign(fairness) * utilities[jobs, columns] ** fairness + no_allocation
     running = configurations.current[jobs] >= 0
     gains += change * (running & (configurations.current[jobs] == columns))
-    found = choose(
-        Options(
-            jobs=jobs,
-            pools=configurations.pools[columns],
-            counts=configurations.counts[columns],
-            values=gains,
-            n_jobs=len(utilities),
-            accelerators=configurations.accelerators,
-        ),
-        gap=gap,
-    )
-    return _as_columns(found, columns)
+    return _largest_gain(configurations, jobs, columns, gains, gap)
 
 
 def power_mean(speedups: Floats, power: float = -1.0) -> float:
@@ -252,18 +241,7 @@ def pollux(
     speedups = _speedups(configurations)
     jobs, columns = np.nonzero(speedups > 0)
     gains = np.sign(power) * (speedups[jobs, columns] ** power - idle_speedup**power)
-    found = choose(
-        Options(
-            jobs=jobs,
-            pools=configurations.pools[columns],
-            counts=configurations.counts[columns],
-            values=gains,
-            n_jobs=len(speedups),
-            accelerators=configurations.accelerators,
-        ),
-        gap=gap,
-    )
-    return _as_columns(found, columns)
+    return _largest_gain(configurations, jobs, columns, gains, gap)
 
 
 def _speedups(configurations: Configurations) -> Floats:
@@ -279,8 +257,24 @@ def _speedups(configurations: Configurations) -> Floats:
     return speedups
 
 
-def _as_columns(found: Choice, columns: Ints) -> Choice:
-    """Replace rows of the options by configurations."""
+def _largest_gain(
+    configurations: Configurations, jobs: Ints, columns: Ints, gains: Floats, gap: float
+) -> Choice:
+    """Choose the configurations with the largest sum of gains, at most one of each job.
+
+    Each row of `jobs`, `columns` and `gains` is a configuration that a job can have.
+    """
+    found = choose(
+        Options(
+            jobs=jobs,
+            pools=configurations.pools[columns],
+            counts=configurations.counts[columns],
+            values=gains,
+            n_jobs=len(configurations.goodputs),
+            accelerators=configurations.accelerators,
+        ),
+        gap=gap,
+    )
     if not len(columns):  # no job can have any
         return found
     option = np.where(found.option >= 0, columns[np.maximum(found.option, 0)], -1)

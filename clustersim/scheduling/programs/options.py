@@ -13,7 +13,9 @@ constraint per pool. HiGHS solves it (`scipy.optimize.milp`) after reductions th
 3. The integer program over the options with the smallest losses gives a feasible choice. Only a few
    jobs are split in the relaxation, at most as many as there are pools, so it is close.
 4. If the gap is still too large, all options are searched whose loss does not exceed the difference
-   of bound and value; any other is in no optimum.
+   of bound and value; any other is in no optimum. If these are too many, only those with the
+   smallest losses are searched, and the search ends after a number of nodes of its tree, which
+   does not depend on the speed of the machine. What is left of the gap is part of the answer.
 """
 
 from __future__ import annotations
@@ -37,6 +39,11 @@ _NO_GAP = 1e-9
 
 _CORE = 300
 """Options beyond one per job among which the first integer program chooses."""
+_SEARCHED = 600
+"""Options beyond one per job in the second integer program, if more may be in an optimum."""
+_NODES, _NODES_OF_MANY = 2000, 20
+"""Nodes after which the search of an integer program ends: of all options that may be in an
+optimum, and of some; beyond 600 options, a node takes some milliseconds."""
 _SMALL = 5000
 """Options of a relaxation that is solved at once."""
 
@@ -139,8 +146,20 @@ def choose(options: Options, *, gap: float = 0.0, time_limit_s: float | None = N
     found = _search_near(options, rows, loss, best, float(core), gap, time_limit_s)
     if bound - found.value > max(gap, _NO_GAP) * bound:
         allowed = bound - found.value + _NO_GAP * bound
-        again = _search_near(options, rows, loss, best, allowed, gap, time_limit_s)
-        bound = min(bound, max(again.bound, found.value))
+        most = float(losses[min(options.n_jobs + _SEARCHED, len(losses) - 1)])
+        some = most < allowed
+        again = _search_near(
+            options,
+            rows,
+            loss,
+            best,
+            min(allowed, most),
+            gap,
+            time_limit_s,
+            nodes=_NODES_OF_MANY if some else _NODES,
+        )
+        if not some:
+            bound = min(bound, max(again.bound, found.value))
         found = again if again.value > found.value else found
     return Choice(found.option, found.value, max(bound, found.value))
 
@@ -256,6 +275,7 @@ def _search_near(
     largest: float,
     gap: float,
     time_limit_s: float | None,
+    nodes: int = _NODES,
 ) -> Choice:
     """Choose among the options with losses up to the largest; to have none is a loss of ``best``.
 
@@ -268,15 +288,17 @@ def _search_near(
     room = options.accelerators.copy()
     np.subtract.at(room, options.pools[fixed], options.counts[fixed])
     if room.min() < 0:  # only with a loss below those of all feasible choices
-        return _search(options, rows[near], gap, time_limit_s)
+        return _search(options, rows[near], gap, time_limit_s, nodes)
     left = rows[near & (possible[jobs] > 1)]
-    found = _search(replace(options, accelerators=room), left, gap, time_limit_s)
+    found = _search(replace(options, accelerators=room), left, gap, time_limit_s, nodes)
     found.option[options.jobs[fixed]] = fixed
     value = float(options.values[fixed].sum())
     return replace(found, value=found.value + value, bound=found.bound + value)
 
 
-def _search(options: Options, rows: Ints, gap: float, time_limit_s: float | None) -> Choice:
+def _search(
+    options: Options, rows: Ints, gap: float, time_limit_s: float | None, nodes: int
+) -> Choice:
     """Solve the integer program over some options."""
     if not len(rows):
         return Choice(np.full(options.n_jobs, -1), 0.0, 0.0)
@@ -289,7 +311,7 @@ def _search(options: Options, rows: Ints, gap: float, time_limit_s: float | None
             integrality=np.ones(len(rows)),
             bounds=Bounds(0.0, 1.0),
             constraints=LinearConstraint(matrix, -np.inf, limits),
-            options={"mip_rel_gap": gap, **limit},
+            options={"mip_rel_gap": gap, "node_limit": nodes, **limit},
         )
     option = np.full(options.n_jobs, -1)
     if found.x is None:

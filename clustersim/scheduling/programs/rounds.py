@@ -17,7 +17,7 @@ positive fractions in this order; a vertex of the polytope has exact zeros.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,9 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
 
 __all__ = ["RoundState", "Turn"]
+
+Room = Callable[[int, list[Hashable]], Callable[[Hashable], bool]]
+"""Says which jobs have room on a pool, see `RoundState.decide`."""
 
 _BY_JOB = (
     "_gangs",
@@ -146,15 +149,7 @@ class RoundState:
         row = self._row_of(job)
         self._pool_s -= self.received_s[row]
         del self.jobs[row]
-        for name in (
-            "_gangs",
-            "_can_run",
-            "_known",
-            "fractions",
-            "losses",
-            "received_s",
-            "deficits_s",
-        ):
+        for name in _BY_JOB:
             setattr(self, name, np.delete(getattr(self, name), row, axis=0))
         self._row = {left: place for place, left in enumerate(self.jobs)}
         self.changed = True
@@ -214,7 +209,10 @@ class RoundState:
         return np.divide(self.fractions, share, out=never, where=share > 0)
 
     def decide(
-        self, order: Iterable[int] | None = None, kept: Mapping[Any, int] = MappingProxyType({})
+        self,
+        order: Iterable[int] | None = None,
+        kept: Mapping[Any, int] = MappingProxyType({}),
+        room: Room | None = None,
     ) -> list[Turn]:
         """Return who runs in the next round, at most one pool per job.
 
@@ -225,6 +223,11 @@ class RoundState:
             heterogeneity-agnostic policies shuffle it every round.
         kept : mapping of job to int, optional
             Jobs that go on where they run, and their pool.
+        room : callable, optional
+            Called for each pool in turn with the pool and its jobs in order of priority, whatever
+            their size. It returns a function that is asked for each job that fits by its number of
+            accelerators whether it can run with those that were accepted before. By default, all
+            can.
         """
         priorities = self.priorities()
         chosen = np.zeros(len(self.jobs), dtype=np.bool_)
@@ -247,10 +250,12 @@ class RoundState:
                 -priorities[rows, pool],
             )
             free = left[pool]
-            for row in rows[np.lexsort(keys)].tolist():
+            rows = rows[np.lexsort(keys)]
+            accepts = None if room is None else room(pool, [self.jobs[row] for row in rows])
+            for row in rows.tolist():
                 if free == 0:
                     break
-                if self._gangs[row] <= free:
+                if self._gangs[row] <= free and (accepts is None or accepts(self.jobs[row])):
                     free -= int(self._gangs[row])
                     chosen[row] = True
                     turns.append(Turn(self.jobs[row], pool))

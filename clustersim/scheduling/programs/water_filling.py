@@ -3,9 +3,9 @@
 Gavel's hierarchical policies call it water filling (OSDI 2020, section 4.3 and appendix). A stage
 maximises the smallest normalised rate of the jobs that can still rise. A job stops rising either
 at its own maximum, which is all of its time on its best pool, or where the pools are full. The
-first kind needs no program: with a water level t a job has at least min(t, its maximum). The
-second kind is found by the dual values: a job whose lower bound has a positive price cannot rise
-in any optimum of the stage.
+first kind needs no program: with a water level t a job has at least min(t, its maximum), and
+`levels` finds the highest t. The second kind is found by the dual values of a linear program at
+that level: a job whose lower bound has a positive price cannot rise in any optimum of the stage.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.array_types import Bools, Floats
+from clustersim.scheduling.programs.levels import highest_level
 from clustersim.scheduling.programs.linear import (
     AtLeast,
     Group,
@@ -29,6 +30,8 @@ _PRICED = 1e-7
 """Smallest price, of prices that add up to 1, that counts as positive."""
 _SAME = 1e-7
 """Relative difference below which two levels count as equal."""
+_NEAR = 1e-6
+"""Relative error of a water level up to which the linear program of the stage corrects it."""
 
 
 def water_filling(problem: AllocationProblem) -> Allocation:
@@ -64,96 +67,78 @@ class _Stages:
     def __init__(self, problem: AllocationProblem, group: Group, values: Floats) -> None:
         self.space: TimeFractions = time_fractions(problem, group)
         self.sizes = group.sizes
+        self.use = (problem.gangs[group.first] * group.sizes).astype(np.float64)
+        self.accelerators = problem.accelerators.astype(np.float64)
         self.values = values
         self.caps = values.max(axis=1)
         self.level = np.zeros(len(values))
         self.rising: Bools = self.caps > 0
 
     def run(self) -> Floats:
-        """Return the fractions of the last stage, improved by what is left over."""
+        """Return fractions with which nobody can rise further."""
+        fractions: Floats | None = None
         while self.rising.any():
-            self._stage()
-        total = self.values * self.sizes[:, None]
-        limit = AtLeast(self.space.sums(self.values), self.level)
-        fractions, _, _ = self.space.maximise(total, [limit])
+            fractions = self._stage()
+        if fractions is None:  # something may be left over
+            total = self.values * self.sizes[:, None]
+            limit = AtLeast(self.space.sums(self.values), self.level)
+            fractions, _, _ = self.space.maximise(total, [limit])
+        best = self.values == self.caps[:, None]
+        full = (self.caps > 0) & (self.level == self.caps) & (best.sum(axis=1) == 1)
+        fractions[full] = best[full]  # exactly, and not to the tolerance of the program
         return fractions
 
-    def _stage(self) -> None:
-        """Raise the water until the pools stop somebody, or all are at their maximum."""
+    def _stage(self) -> Floats | None:
+        """Raise the water until the pools stop somebody, or all are at their maximum.
+
+        Returns the fractions if the pools stop everybody that is not at its maximum.
+        """
         caps = np.unique(self.caps[self.rising])
-        low = self._reached(caps)
-        if low == len(caps):
-            self.level[self.rising] = self.caps[self.rising]
-            self.rising[:] = False
-            return
-        at_cap = self.rising & (self.caps < caps[low])
+        low = int(np.searchsorted(caps, self._top() * (1.0 - _NEAR), "right"))
+        at_cap = self.rising & (self.caps <= (caps[low - 1] if low else 0.0))
         self.level[at_cap] = self.caps[at_cap]
         self.rising &= ~at_cap
-        top, prices = self._rise(self.rising, ceiling=float(caps[low]))
-        rows = np.flatnonzero(self.rising)
-        stopped = rows[prices >= _PRICED]
-        if not len(stopped):
-            stopped = rows[np.argmax(prices)][None]
+        if low == len(caps):
+            return None
+        fractions, top, prices = self._rise(self.rising, ceiling=float(caps[low]))
+        first, rows = self.rising.copy(), np.flatnonzero(self.rising)
         self.level[rows] = top
+        if top >= caps[low] * (1.0 - _SAME):
+            stopped = rows[self.caps[rows] == caps[low]]
+        else:
+            stopped = rows[prices >= _PRICED]
+            if not len(stopped):
+                stopped = rows[np.argmax(prices)][None]
         self.rising[stopped] = False
+        done = not self.rising.any() and bool((first | (self.level == self.caps)).all())
+        return fractions if done else None
 
-    def _reached(self, caps: Floats) -> int:
-        """Return how many of the maxima, in ascending order, the water level reaches.
-
-        A bisection whose guesses are better than the middle: after a miss the level shrinks by
-        the share that was feasible; after a hit an upper bound of the level is solved for.
-        """
-        top, _ = self._rise(self.rising, ceiling=float(caps[0]))
-        if top < caps[0] * (1.0 - _SAME):
-            return 0
-        low, high, guess = 1, len(caps), len(caps) // 2
-        while low < high:
-            share = self._feasible_share(float(caps[guess]))
-            if share >= 1.0 - _SAME:
-                low = guess + 1
-                if low < high < len(caps):
-                    bound = self._level_above(float(caps[guess]), float(caps[high]))
-                    high = min(high, int(np.searchsorted(caps, bound * (1.0 + _SAME), "right")))
-                    guess = high - 1
-                else:
-                    guess = (low + high) // 2
-            else:
-                high = guess
-                near = int(np.searchsorted(caps, share * caps[guess]))
-                guess = near if low < near < high else (low + high) // 2
-        return low
-
-    def _level_above(self, reached: float, missed: float) -> float:
-        """Return an upper bound of the water level between one that it reaches and one that not.
-
-        Only rows with a maximum of at least the missed level rise; those with a maximum in
-        between stay at the level reached, which is less than they will have.
-        """
-        wanted = np.where(self.rising, np.minimum(reached, self.caps), self.level)
-        return self._rise(self.rising & (self.caps >= missed), ceiling=missed, least=wanted)[0]
+    def _top(self) -> float:
+        """Return the highest level of the rising rows, or slightly more."""
+        top, gap = highest_level(self.values, self.use, self.accelerators, self.level, self.rising)
+        if gap <= _NEAR:
+            return top
+        while (share := self._feasible_share(top)) < 1.0 - _SAME:
+            top *= share
+        return top
 
     def _feasible_share(self, level: float) -> float:
         """Return which share of the level, or of their own maximum, everybody can have."""
         wanted = np.where(self.rising, np.minimum(level, self.caps), self.level)
-        return self._rise(np.ones(len(wanted), dtype=np.bool_), ceiling=1.0, slope=wanted)[0]
+        return self._rise(np.ones(len(wanted), dtype=np.bool_), ceiling=1.0, slope=wanted)[1]
 
     def _rise(
-        self,
-        rising: Bools,
-        ceiling: float,
-        slope: Floats | None = None,
-        least: Floats | None = None,
-    ) -> tuple[float, Floats]:
-        """Return the highest level of the rising rows, and the price of each of them.
+        self, rising: Bools, ceiling: float, slope: Floats | None = None
+    ) -> tuple[Floats, float, Floats]:
+        """Return fractions with the highest level of the rising rows, and the price of each row.
 
-        The others have at least ``least``, by default their present level. With slopes the rising
-        rows have these multiples of the level.
+        The others have at least their present level. With slopes the rising rows have these
+        multiples of the level.
         """
         rows, fixed = np.flatnonzero(rising), np.flatnonzero(~rising)
         slopes = np.ones(len(rows)) if slope is None else slope[rows]
-        least = self.level if least is None else least
         limits = [AtLeast(self.space.sums(self.values, rows), np.zeros(len(rows)), slopes)]
         if len(fixed):
-            limits.append(AtLeast(self.space.sums(self.values, fixed), least[fixed]))
-        _, top, prices = self.space.maximise(_NONE, limits, ceiling=ceiling)
-        return top, prices[: len(rows)] * slopes
+            limits.append(AtLeast(self.space.sums(self.values, fixed), self.level[fixed]))
+        fractions, top, prices = self.space.maximise(_NONE, limits, ceiling=ceiling)
+        return fractions, top, prices[: len(rows)] * slopes

@@ -14,7 +14,8 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import counted
 from clustersim.workload.columns import absent_columns
-from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog, check_jobs
+from clustersim.workload.job_checks import check_jobs
+from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog
 from clustersim.workload.readers.observed import (
     BACKWARD,
     NEVER_STARTED,
@@ -123,7 +124,7 @@ def log_of(
     """Build a job log from the rows of a recorded log.
 
     Rows without accelerators, a submit time or a run time are dropped and counted. The remaining
-    rows must pass :func:`~clustersim.workload.jobs.check_jobs`.
+    rows must pass :func:`~clustersim.workload.job_checks.check_jobs`.
 
     Parameters
     ----------
@@ -245,7 +246,7 @@ def finish(
     Raises
     ------
     InputError
-        As in :func:`~clustersim.workload.jobs.check_jobs`, or if every row was dropped.
+        As in :func:`~clustersim.workload.job_checks.check_jobs`, or if every row was dropped.
     """
     notes = list(notes)
     dropped = dropped or {}

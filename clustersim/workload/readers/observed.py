@@ -15,6 +15,7 @@ import pandas as pd
 
 from clustersim.catalogue import load_catalogue
 from clustersim.units import counted
+from clustersim.workload.input_columns import readers_of
 
 __all__ = [
     "BACKWARD",
@@ -187,7 +188,7 @@ def ignored_note(
     *,
     records: pd.DataFrame | None = None,
 ) -> list[str]:
-    """Return notes on columns that restrict jobs in the log but not in the simulation.
+    """Return notes on columns that restrict jobs in the log but not, or not always, in a run.
 
     Parameters
     ----------
@@ -197,37 +198,43 @@ def ignored_note(
         Columns in which every value is a requirement or a limit.
     shared : iterable of str
         Columns that divide the jobs into groups; a note mentions them only if they have several
-        values.
+        values. Some policies, clusters and quotas use some of them.
     records : pandas.DataFrame, optional
         All records of the log, including records that are not jobs.
 
     Examples
     --------
-    >>> jobs = pd.DataFrame({"gpu_spec": ["T4", None], "queue": ["a", "a"]})
-    >>> ignored_note(jobs, ["gpu_spec", "memory"], ["queue"])
+    >>> jobs = pd.DataFrame({"gpu_spec": ["T4", None], "qos": ["high", "low"]})
+    >>> ignored_note(jobs, ["gpu_spec", "memory"], ["qos"])
     ['columns of the log that the simulation ignores: gpu_spec (1 job)', 'gpu_spec: jobs \
 restricted to certain chip types can run on any chip here, with the run time of the log. 1 of them \
-names a type that is not in the catalogue: T4 (1)']
+names a type that is not in the catalogue: T4 (1)', 'columns of the log that only policies, \
+clusters and quotas with a setting for them use: qos (2 jobs)']
     """
-    ignored = []
+    ignored: list[str] = []
+    at_times: list[str] = []
     for name in [*columns, *shared]:
         given = _given(table, name)
         if len(given) and (name not in shared or given.nunique() > 1):
             count = f"{len(given):,} job{'' if len(given) == 1 else 's'}"
             of_all = 0 if records is None else len(_given(records, name))
             more = f" of {counted(of_all, 'record')}" if of_all > len(given) else ""
-            ignored.append(f"{name} ({count}{more})")
-    if not ignored:
-        return []
+            (at_times if readers_of(name) else ignored).append(f"{name} ({count}{more})")
     chips = (
         chips_note(name, _given(table, name))
         for name in CHIP_COLUMNS
         if name in {*columns, *shared}
     )
-    return [
-        f"columns of the log that the simulation ignores: {', '.join(ignored)}",
-        *(note for note in chips if note),
-    ]
+    notes = [note for note in chips if note]
+    if ignored:
+        text = f"columns of the log that the simulation ignores: {', '.join(ignored)}"
+        notes = [text, *notes]
+    if at_times:
+        notes.append(
+            "columns of the log that only policies, clusters and quotas with a setting for them "
+            f"use: {', '.join(at_times)}"
+        )
+    return notes
 
 
 def chips_note(name: str, given: pd.Series) -> str:

@@ -112,7 +112,7 @@ def jobs_of_table(
     Raises
     ------
     InputError
-        As in :func:`~clustersim.workload.jobs.check_jobs`.
+        As in :func:`~clustersim.workload.job_checks.check_jobs`.
     """
     given = [str(name) for name in table.columns]
     meant = as_jobs_table(table.reset_index(drop=True))

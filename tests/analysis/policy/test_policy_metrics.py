@@ -320,3 +320,23 @@ def test_a_job_that_starts_smaller_counts_with_what_it_held() -> None:
     area = ((held["end_s"] - held["start_s"]) * held["n_accelerators"]).sum()
     assert goodput_table(result, cs.load_catalogue())["accelerator_s"][0] == area
     assert "preempted" not in result_text(result)
+
+
+def test_shares_of_teams_by_hand() -> None:
+    log = jobs([8, 8, 4], [0, 0, 0], [60, 20, 20], team=["x", "x", "y"], account=["x", "x", "y"])
+    result = cs.replay(log.assign(lab=["p", "q", "q"]), policy="fcfs", accelerators=8)
+    table = shares_table(result)
+    assert table is not None
+    assert list(table["kind"]) == ["team", "team"]  # accounts are the same groups of jobs
+    rows = table.set_index("name")
+    assert rows["share"].to_dict() == pytest.approx({"x": 640 / 720, "y": 80 / 720})
+    # Both had a job that waited.
+    assert rows["entitlement"].to_dict() == pytest.approx({"x": 0.5, "y": 0.5})
+    assert rows["jobs"].to_dict() == {"x": 2, "y": 1}
+    for facts in (
+        {"replay": {"option": ["quotas=q.yaml", "by=lab"]}},
+        {"scenario": {"scheduler": {"options": {"by": "lab"}}}},
+    ):
+        table = shares_table(result.with_provenance({**result.provenance, **facts}))
+        assert table is not None
+        assert set(table["kind"]) == {"team", "lab"}

@@ -16,8 +16,9 @@ from clustersim.scheduling.kai import (
     allocate,
 )
 from clustersim.scheduling.kai.allocation import place_job
+from clustersim.scheduling.kai.backlog import job_key
 from clustersim.scheduling.kai.candidates import Loss, Victims
-from clustersim.scheduling.kai.order import WaitingJobs, job_key, queue_key
+from clustersim.scheduling.kai.order import WaitingJobs, queue_key
 from clustersim.scheduling.kai.session import JobInSession
 from tests.examples import examples
 from tests.scheduling.kai.clusters import clusters
@@ -80,11 +81,11 @@ def allocated_by_looking_at_all(session: Session) -> Iterator[str]:
 @given(cluster=clusters())
 def test_jobs_come_as_in_the_plain_twin(cluster: Cluster) -> None:
     twin, session = Session(cluster), Session(cluster)
-    waiting, order = WaitingJobs(session, session.jobs), []
-    while (job := waiting.pop()) is not None:
-        order.append(job.job.name)
-        if place_job(session, job, waiting.tasks_of(job)):
-            waiting.push(job)
+    waiting, order = WaitingJobs(session), []
+    while (entry := waiting.pop()) is not None:
+        order.append(entry.job.job.name)
+        if place_job(session, entry.job, entry.tasks):
+            waiting.push(entry.job)
     assert order == list(allocated_by_looking_at_all(twin))
     again = Session(cluster)
     allocate(again)
@@ -108,7 +109,7 @@ def test_victims_come_worst_first_and_count_as_gone() -> None:
         Job("b0", "b", (running, running, running), min_tasks=2),
     )
     session = Session(Cluster({"node0": 5}, queues, jobs))
-    victims = Victims(session, [0, 1], lambda job: Loss.GANG)
+    victims = Victims(session, session.jobs, lambda job: Loss.GANG)
     # b has 3 of 1, a has 2: first the task above b's gang. Then both have 2, and b is younger.
     units = [
         [(task.job.job.name, task.number) for task in unit] for unit in iter(victims.next_unit, [])

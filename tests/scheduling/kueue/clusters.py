@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
@@ -68,6 +68,8 @@ def job(name: str, of: str, n: int, *, least: int | None = None, **options: Any)
 seeds = st.integers(0, 2**32 - 1).map(Random)
 """Generators of random numbers: a cluster is drawn from one much faster than by hypothesis."""
 
+VictimOrder: TypeAlias = Callable[[RunningJob], tuple[Any, ...]] | None
+
 POLICIES: tuple[VictimPolicy, ...] = ("never", "lower", "lower_or_newer_equal", "any")
 
 
@@ -96,7 +98,7 @@ def random_queue(rng: Random, name: str, cohorts: Sequence[str]) -> Queue:
     )
 
 
-def random_snapshot(rng: Random, *, most_jobs: int = 12) -> Snapshot:
+def random_snapshot(rng: Random, *, most_jobs: int = 12, order: VictimOrder = None) -> Snapshot:
     """Queues in up to four cohorts, in up to four levels, and running jobs.
 
     Usage may exceed the quota, as after a quota has been reduced.
@@ -119,7 +121,7 @@ def random_snapshot(rng: Random, *, most_jobs: int = 12) -> Snapshot:
         )
         for i in range(rng.randint(0, most_jobs))
     ]
-    return Snapshot(queues, cohorts, jobs)
+    return Snapshot(queues, cohorts, jobs, order=order)
 
 
 def random_jobs(rng: Random, snapshot: Snapshot) -> list[WaitingJob]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from random import Random
 
 import pytest
@@ -145,7 +146,8 @@ def test_classes_follow_the_subtree_that_holds_the_request() -> None:
 
     def by_class(n: int) -> list[list[str]]:
         of = classes(snapshot, snapshot.preemptor("p", {GPUS: n}, [GPUS]))
-        return [[c.job.id for c in each] for each in (of.hierarchical, of.priority, of.own)]
+        hierarchical, priority = chain(*of.hierarchical), chain(*of.priority)
+        return [[c.job.id for c in each] for each in (hierarchical, priority, of.own)]
 
     assert by_class(3) == [["inside", "outside"], [], ["own"]]
     # 4 are above p's quota, and left (3 used of 4) does not hold them either.

@@ -84,6 +84,28 @@ def test_best_choice_with_all_reductions(options: Options) -> None:
         check_best(options)
 
 
+def test_a_search_that_ends_early_says_its_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight jobs of values that differ by little: without a tree, it is not proven optimal."""
+    draw = np.random.default_rng(3)
+    options = Options(
+        jobs=np.repeat(np.arange(8), 3),
+        pools=np.zeros(24, dtype=np.int64),
+        counts=draw.integers(3, 9, 24),
+        values=draw.uniform(1.0, 2.0, 24),
+        n_jobs=8,
+        accelerators=np.array([17]),
+    )
+    best = choose(options)
+    assert best.gap <= 1e-9
+    monkeypatch.setattr(program, "_CORE", 0)
+    monkeypatch.setattr(program, "_SEARCHED", 0)
+    early = choose(options)
+    assert early.value <= best.value <= early.bound
+    assert early.gap > 1e-3
+    assert early.gap == pytest.approx((early.bound - early.value) / early.bound)
+    assert (used(options, early.option.tolist()) <= options.accelerators).all()
+
+
 def configurations(seed: int, jobs: int, counts: list[int], accelerators: list[int]) -> object:
     """Random concave goodputs, some jobs running."""
     random = np.random.default_rng(seed)

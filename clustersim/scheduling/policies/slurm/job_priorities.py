@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.scheduling.policies.names import (
     check_names,
     texts_of_jobs,
@@ -91,19 +92,25 @@ class JobPriorities:
         self._usage = np.zeros(len(self._tree.parent))
         self._counted_s = 0.0
         self._period = -1.0
-        self._running: dict[int, tuple[int, float, float]] = {}
+        self._running: dict[int, None] = {}
+        self._rate, self._start_s = np.zeros(n), np.zeros(n)
+        """Billing of running jobs per second, and the time from which it counts."""
         self._ended: list[tuple[int, float, float, float]] = []
+        """Association, billing per second, beginning and end (seconds) of runs not counted yet."""
 
     def started(self, job: int, partition: Partition, now: float) -> None:
         """Charge a job from now on."""
         if self._rules.weights.fair_share:
-            rate = self._rules.billing.get(partition.name, 1.0) * self._amounts[job]
-            self._running[job] = int(self._association[job]), rate, now
+            self._rate[job] = self._rules.billing.get(partition.name, 1.0) * self._amounts[job]
+            self._start_s[job] = now
+            self._running[job] = None
 
     def ended(self, job: int, now: float) -> None:
         """Charge a job no longer."""
         if job in self._running:
-            self._ended.append((*self._running.pop(job), now))
+            del self._running[job]
+            charged = self._rate.item(job), self._start_s.item(job), now
+            self._ended.append((self._association.item(job), *charged))
 
     def begin_of_period(self, now: float) -> float:
         """Return the beginning of the period of a time, seconds: fair shares are those of then."""
@@ -134,14 +141,17 @@ class JobPriorities:
         """Let the usage decay, and add what ran since it was counted last."""
         half_life_s, since_s = self._rules.half_life_s, self._counted_s
         self._usage *= decay(until_s - since_s, half_life_s)
-        runs = [*self._ended, *((*run, math.inf) for run in self._running.values())]
+        ended = np.array(self._ended, dtype=np.float64).reshape(-1, 4).T
         self._ended = [run for run in self._ended if run[3] > until_s]
         self._counted_s = until_s
-        if runs:
-            association, rate, start_s, end_s = np.array(runs).T
+        jobs = np.fromiter(self._running, dtype=np.int64, count=len(self._running))
+        association = np.concatenate([ended[0].astype(np.int64), self._association[jobs]])
+        if len(association):
+            rate = np.concatenate([ended[1], self._rate[jobs]])
+            start_s = np.concatenate([ended[2], self._start_s[jobs]])
+            end_s = np.concatenate([ended[3], np.full(len(jobs), math.inf)])
             used = usage_of_runs(start_s, end_s, rate, until_s, half_life_s, since_s=since_s)
-            at = association.astype(np.int64)
-            self._usage += np.bincount(at, used, minlength=len(self._usage))
+            self._usage += np.bincount(association, used, minlength=len(self._usage))
 
     def _factors(self) -> Floats:
         tree = self._tree.with_charged(self._usage)
@@ -165,6 +175,15 @@ def _check_columns(queue: Queue, rules: PriorityRules) -> None:
     ]
     if problems:
         raise InputError("policy multifactor", problems)
+    for name, weight, given in (
+        ("qos", rules.weights.qos, rules.qos_priority),
+        ("partition", rules.weights.partition, rules.partition_priority),
+    ):
+        if weight and not any(given.values()):
+            note(
+                f"option weight_{name} of multifactor has no effect: {name}_priority gives no "
+                f"{name} a priority above 0"
+            )
 
 
 def _factors_of(

@@ -13,6 +13,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.placements import NodeFree, Nodes
+from clustersim.scheduling.policies.backlog import CountedBacklog
 from clustersim.scheduling.policies.easy import Easy
 from clustersim.scheduling.policies.preemptive import cost_of
 from clustersim.scheduling.policies.slurm.job_priorities import JobPriorities
@@ -65,6 +66,7 @@ class Multifactor(SlurmOptions, Easy):
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
+        self._backlog: CountedBacklog = CountedBacklog(queue)
         n = len(queue.jobs.n_accelerators)
         if "multifactor" not in queue.shared:
             queue.shared["multifactor"] = JobPriorities(queue, self.priority_rules())
@@ -303,15 +305,16 @@ class Multifactor(SlurmOptions, Easy):
             return True
         if not len(backlog):
             return False
-        largest = {i: queue.partitions[i].placement.largest_gang() for i in queue.members}
-        if not any(largest.values()):
-            return False
-        if len(backlog) == 1:
-            job = backlog.job(int(backlog.waiting()[0]))
-            n = queue.jobs.n_accelerators[job]
-            return any(n <= largest[index] for index in queue.choices(job))
-        self._reservations.clear()
-        return len(self._may_start(slice(backlog.begin, backlog.end), now)) > 0
+        partitions = [queue.partitions[index] for index in queue.members]
+        if any(partition.has_announced_windows for partition in partitions):
+            self._reservations.clear()
+            return len(self._may_start(slice(backlog.begin, backlog.end), now)) > 0
+        largest = {each.index: each.placement.largest_gang() for each in partitions}
+        return any(
+            n <= largest[index] and queue.partitions[index].placement.fits_each(np.array([n]))[0]
+            for choice, n in backlog.kinds
+            for index in queue.jobs.choices[choice]
+        )
 
 
 class _Closed(Reservation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
@@ -259,41 +260,12 @@ def _log(
     dropped = {REASONS[name]: int(counts[name]) for name in REASONS if name in counts}
     kept = jobs[jobs["reason"].isna()]
     if not len(kept):
-        listed = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
-        reasons = ("that can be read, such as", _LOOKS)
-        advice = "".join(f"; {note}" for note in notes if any(why in note for why in reasons))
-        advice += f"; {records.advice}" if records.advice else ""
-        rows = counted(len(jobs), "row")
-        raise InputError(source, f"no usable job among {rows} ({listed}){advice}")
+        raise _none_usable(len(jobs), dropped, records, source, notes)
     relative = times["submit"].relative
     base = pd.Timestamp(0, tz="UTC") if relative else kept["submit"].min()
     in_order = bool(kept["submit"].is_monotonic_increasing)
-    table = pd.DataFrame(
-        {
-            "job_id": _whole_numbers(_unique(kept["job_id"], kept["row"])),
-            "submit_s": _seconds(kept["submit"] - base),
-            "n_accelerators": kept["n"],
-            "duration_s": _plain(kept["run_s"]),
-        }
-    )
-    start, unknown = _known_starts(kept)
+    table, unknown = _columns_of_jobs(kept, base)
     notes += unknown
-    if start.notna().any():
-        table["start_s"] = (start - base).dt.total_seconds()
-    for name in _LABELS:
-        if name in kept and kept[name].notna().any():
-            texts = kept[name].astype(object).where(kept[name].notna(), None)
-            table[name] = texts.map(lambda text: None if text is None else str(text))
-    if kept["state"].notna().any():
-        table["status"] = kept["state"].astype(object)
-    if (kept["limit_s"] > 0).any():
-        table["estimate_s"] = kept["limit_s"].where(kept["limit_s"] > 0)
-    for column in kept:
-        plain = str(column).removeprefix(EXTRA)
-        if plain == RUNS and kept[column].isna().all():
-            continue
-        if plain != column and plain not in table and plain not in _RESERVED:
-            table[plain] = _typed(kept[column])
     if not in_order:
         table = table.sort_values("submit_s", kind="stable")
         notes.append("the log is not in order of submission: sorted by submit time")
@@ -312,6 +284,47 @@ def _log(
         left_out=left_out,
     )
     return replace(log, begin_s=begin_s)
+
+
+def _none_usable(
+    rows: int, dropped: Mapping[str, int], records: Records, source: str, notes: list[str]
+) -> InputError:
+    """Return the error that no record is a job that can be used, with what may help."""
+    listed = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
+    reasons = ("that can be read, such as", _LOOKS)
+    advice = "".join(f"; {note}" for note in notes if any(why in note for why in reasons))
+    advice += f"; {records.advice}" if records.advice else ""
+    return InputError(source, f"no usable job among {counted(rows, 'row')} ({listed}){advice}")
+
+
+def _columns_of_jobs(kept: pd.DataFrame, base: pd.Timestamp) -> tuple[pd.DataFrame, list[str]]:
+    """Return the columns of a log, in the order of the records, and notes on unknown starts."""
+    table = pd.DataFrame(
+        {
+            "job_id": _whole_numbers(_unique(kept["job_id"], kept["row"])),
+            "submit_s": _seconds(kept["submit"] - base),
+            "n_accelerators": kept["n"],
+            "duration_s": _plain(kept["run_s"]),
+        }
+    )
+    start, unknown = _known_starts(kept)
+    if start.notna().any():
+        table["start_s"] = (start - base).dt.total_seconds()
+    for name in _LABELS:
+        if name in kept and kept[name].notna().any():
+            texts = kept[name].astype(object).where(kept[name].notna(), None)
+            table[name] = texts.map(lambda text: None if text is None else str(text))
+    if kept["state"].notna().any():
+        table["status"] = kept["state"].astype(object)
+    if (kept["limit_s"] > 0).any():
+        table["estimate_s"] = kept["limit_s"].where(kept["limit_s"] > 0)
+    for column in kept:
+        plain = str(column).removeprefix(EXTRA)
+        if plain == RUNS and kept[column].isna().all():
+            continue
+        if plain != column and plain not in table and plain not in _RESERVED:
+            table[plain] = _typed(kept[column])
+    return table, unknown
 
 
 def _window(

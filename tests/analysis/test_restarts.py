@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 import pytest
-from fleets import cluster, jobs, pool
 
+from clustersim.analysis.restarts import restart_causes
 from clustersim.cli.texts.result_text import exit_code, result_text
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
-from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.simulation.fleets import cluster, jobs, pool
 
 
 def attempts(*rows: tuple[int, str, float, int]) -> pd.DataFrame:

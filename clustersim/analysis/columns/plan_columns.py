@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from clustersim.analysis.columns import Column, Table
+from clustersim.analysis.columns.column import Column, Table
 from clustersim.units import format_money, format_number, format_percent, format_rate
 
 __all__ = ["PLAN_TABLES", "amount_text", "scale_text"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from clustersim.analysis.columns import RUN_TABLES, Table
+from clustersim.analysis.columns.column import Table
+from clustersim.analysis.columns.plan_columns import PLAN_TABLES
+from clustersim.analysis.columns.run_columns import RUN_TABLES
+from clustersim.analysis.columns.study_columns import ESTIMATE_TABLES, STUDY_TABLES
 from clustersim.analysis.metric_estimates import interval_kind
 from clustersim.analysis.metric_list import by_heading, definition_of, names_of
-from clustersim.analysis.plan_columns import PLAN_TABLES
-from clustersim.analysis.study_columns import ESTIMATE_TABLES, STUDY_TABLES
 
 __all__ = ["TABLES", "column_rows", "columns_page"]
 

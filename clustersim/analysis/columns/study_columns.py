@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clustersim.analysis.columns import Column, Table
+from clustersim.analysis.columns.column import Column, Table
 from clustersim.estimation.columns import COLUMNS
 from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 

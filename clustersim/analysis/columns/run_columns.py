@@ -1,68 +1,16 @@
 """Columns of the tables of a run, with their meaning and number format.
 
 The table printed for a run uses these headings and formats.  See
-:mod:`clustersim.analysis.column_page` for the dictionary of all tables.
+:mod:`clustersim.analysis.columns.column_page` for the dictionary of all tables.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from clustersim.analysis.metrics import DIMENSIONS
+from clustersim.analysis.columns.column import Column, Table
 
-__all__ = ["RUN_TABLES", "SUMMARY", "Column", "Table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    Attributes
-    ----------
-    name : str
-        Words in capitals are placeholders for names, as in ``METRIC_low``.
-    meaning : str
-    dimension : str
-        One of :data:`~clustersim.analysis.metrics.DIMENSIONS`, which defines the unit; "" for none.
-    only : str
-        Condition under which the column exists; "" if it always exists.
-    heading : str
-        Heading in the table printed for a run; "" if the column is not printed.
-    """
-
-    name: str
-    meaning: str
-    dimension: str = ""
-    only: str = ""
-    heading: str = ""
-
-    @property
-    def unit(self) -> str:
-        """SI unit of the numbers; "" if the column has no dimension."""
-        return DIMENSIONS.get(self.dimension, "")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table that clustersim writes.
-
-    Attributes
-    ----------
-    name : str
-    file : str
-    rows : str
-        What a row describes, such as "job".
-    columns : tuple of Column
-        Columns in the order of the table.
-    only : str
-        Condition under which the table exists; "" if it always exists.
-    """
-
-    name: str
-    file: str
-    rows: str
-    columns: tuple[Column, ...]
-    only: str = ""
+__all__ = ["RUN_TABLES", "SUMMARY"]
 
 
 INPUT = "if the input has it"
@@ -77,6 +25,12 @@ DATED_CSV = "in CSV files (`--csv`), if the run has a start date"
 _JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
+_WORK_SHARE = Column(
+    "work_share",
+    "share of the attempt's work that is done in this pool",
+    "share",
+    "if a job ran on several pools",
+)
 _ACCOUNTS = (
     Column("energy_j", "energy use", "energy", ENERGY),
     Column("electricity_cny", "cost of electricity", "money", ENERGY),
@@ -105,7 +59,10 @@ JOBS = (
         only=INPUT,
     ),
     Column("outcome", "`finished`, `unfinished` or `never runnable`"),
-    Column("pool", "pool in which the job ran or runs; none if it never started"),
+    Column(
+        "pool",
+        "pool in which the job ran or runs (the first one of several); none if it never started",
+    ),
     Column("start_s", "time of the first start; NaN if the job has not started", "duration"),
     Column(
         "wait_s",
@@ -123,6 +80,13 @@ JOBS = (
         "total_wait_s",
         "time in the queue over all attempts; NaN if the job has not started",
         "duration",
+    ),
+    Column(
+        "eligible_s",
+        "time from which on neither other jobs (`after_any`, `after_ok`) nor `not_before_s` held "
+        "the job; NaN if they always did",
+        "duration",
+        "if they held a job",
     ),
     Column("done", "share of the job's work that is done and kept", "share"),
     Column(
@@ -151,12 +115,15 @@ ALLOCATIONS = (
     ),
     _N,
     *_in_order("start of the attempt", "end of the attempt or of the run"),
+    _WORK_SHARE,
 )
 ALLOCATIONS_BY_NODE = tuple(
     Column("node", "index of the node in its pool; -1 if the placement does not track nodes")
     if column.name == "nodes"
     else replace(column, meaning="accelerators of the job on this node")
     if column is _N
+    else replace(column, meaning="share of the attempt's work that is done on this node")
+    if column is _WORK_SHARE
     else column
     for column in ALLOCATIONS
 )
@@ -177,7 +144,8 @@ SUMMARY = (
     Column("kind", "`all`, `pool` or `vc`"),
     Column(
         "jobs",
-        "number of jobs; jobs that never ran belong to no pool",
+        "number of jobs; jobs that never ran belong to no pool, and jobs on several pools to the "
+        "first one",
         "count",
         heading="jobs",
     ),
@@ -231,7 +199,8 @@ SUMMARY = (
     Column(
         "ettr",
         "accelerator-seconds of work that is kept, divided by the accelerator-seconds of all "
-        "attempts; NaN for a virtual cluster",
+        "attempts; an attempt on several pools counts in each with the accelerators that it held "
+        "there; NaN for a virtual cluster",
         "share",
         STOPPED,
         heading="effective time",
@@ -376,8 +345,8 @@ RECORDED_WAITS = (
     ),
 )
 SHARES = (
-    Column("kind", "`user` or `vc`"),
-    Column("name", "name of the user or virtual cluster"),
+    Column("kind", "`user`, `vc`, or the column that names a team (`team`, `account`, `queue`)"),
+    Column("name", "name of the user, virtual cluster or team"),
     Column("jobs", "its jobs that can run and were submitted before the end", "count"),
     Column("waited", "of these jobs, those that waited for any attempt", "count"),
     Column("accelerator_s", "accelerator-seconds that its jobs held", "duration"),
@@ -459,9 +428,9 @@ RUN_TABLES = (
     Table(
         "shares",
         "shares.parquet",
-        "user or virtual cluster",
+        "user, virtual cluster or team",
         SHARES,
-        "if there are several users or virtual clusters",
+        "if there are several users, virtual clusters or teams",
     ),
     Table("goodput", "goodput.parquet", "pool, range of sizes, or class", GOODPUT),
     Table(

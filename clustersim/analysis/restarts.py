@@ -9,25 +9,28 @@ from clustersim.simulation.tables import serves
 
 __all__ = ["restart_causes"]
 
-_BROKEN, _SERVES, _ABSENT = (
-    "on nodes that went out of service",
-    "on nodes taken by services",
+_REASONS = (
+    "for another reason",
     "on nodes that left the fleet or lost power",
+    "on nodes taken by services",
+    "on nodes that went out of service",
 )
-_OTHER = "for another reason"
+"""With increasing precedence."""
+_ATTEMPT = ["job_id", "attempt"]
 
 
 def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, int]:
     """Count the restarts of jobs by the reason why the previous attempt ended.
 
-    The reason is derived from the nodes of the attempt's pool that left service at the instant at
+    The reason is derived from the nodes of the attempt's pools that left service at the instant at
     which the attempt ended. If there are several reasons, the first one in this order counts: nodes
     out of service, nodes taken by services, absent nodes.
 
     Parameters
     ----------
     attempts, outages : pandas.DataFrame
-        Tables of a result, see :func:`~clustersim.simulation.tables.attempts_table` and
+        Tables of a result, the former with a row for each pool of an attempt; see
+        :func:`~clustersim.simulation.attempt_parts.attempts_by_pool` and
         :func:`~clustersim.simulation.tables.outages_table`.
 
     Returns
@@ -47,21 +50,18 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     >>> restart_causes(attempts, outages)
     {'on nodes taken by services': 1}
     """
-    again = attempts["attempt"].to_numpy() > 0
-    stopped = attempts[np.append(again, False)[1:]]
-    reason = pd.Series(_OTHER, index=stopped.index, dtype=object)
+    numbers = [attempts[name] for name in _ATTEMPT]
+    again = (attempts["attempt"] > 0).to_numpy()
+    before = pd.MultiIndex.from_arrays([numbers[0][again], numbers[1][again] - 1])
+    stopped = attempts[pd.MultiIndex.from_arrays(numbers).isin(before)]
     place = pd.MultiIndex.from_arrays([stopped["pool"].astype(str), stopped["end_s"]])
     out = (outages["slowdown"] == np.inf).to_numpy()
     absent, serving = outages["absent"].to_numpy(dtype=bool), serves(outages)
-    for text, rows in (
-        (_ABSENT, absent),
-        (_SERVES, serving),
-        (_BROKEN, out & ~absent & ~serving),
-    ):
+    rank = np.zeros(len(stopped), dtype=np.int64)
+    for at, rows in enumerate((absent, serving, out & ~absent & ~serving), 1):
         there = outages[rows]
         moments = pd.MultiIndex.from_arrays([there["pool"].astype(str), there["begin_s"]])
-        reason = reason.mask(place.isin(moments), text)
-    counts = reason.value_counts(sort=False)
-    return {
-        name: int(counts[name]) for name in (_BROKEN, _SERVES, _ABSENT, _OTHER) if name in counts
-    }
+        rank[place.isin(moments)] = at
+    of_attempt = pd.Series(rank).groupby([stopped[name].to_numpy() for name in _ATTEMPT]).max()
+    counts = np.bincount(of_attempt, minlength=len(_REASONS)).tolist()
+    return {_REASONS[at]: counts[at] for at in (3, 2, 1, 0) if counts[at]}

@@ -1,0 +1,1 @@
+"""The dictionary of the columns of all tables."""
