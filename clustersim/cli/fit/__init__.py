@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim import interrupts
-from clustersim.cli.fit_memory import fit_memory
+from clustersim.cli.fit.memory import fit_memory
 from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.texts.fit_text import (
     error_rows,
