@@ -56,7 +56,7 @@ class NetworkResponse:
     --------
     >>> from clustersim.network import NetworkResponse
     >>> response = NetworkResponse.of_share(0.2)
-    >>> response.slowdown[:4].tolist(), response.duty[:4].round(3).tolist()
+    >>> response.slowdown[:4].round(3).tolist(), response.duty[:4].round(3).tolist()
     ([1.0, 1.05, 1.1, 1.2], [0.2, 0.238, 0.273, 0.333])
     """
 
@@ -81,6 +81,19 @@ class NetworkResponse:
         communication = communication_share * INVERSE_SHARES
         slowdown = 1.0 - communication_share + communication
         return cls(slowdown, communication / slowdown)
+
+    def at(self, share: float) -> tuple[float, float]:
+        """Return slowdown and duty at a share.
+
+        Examples
+        --------
+        >>> from clustersim.network import NetworkResponse
+        >>> slowdown, duty = NetworkResponse.of_share(0.5).at(0.25)
+        >>> slowdown, duty
+        (2.5, 0.8)
+        """
+        slowdown, duty = _respond(np.array([share]), self.slowdown[None], self.duty[None])
+        return float(slowdown[0]), float(duty[0])
 
 
 class SharedTrunks:

@@ -37,6 +37,8 @@ from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.entry_limits import quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
+from clustersim.simulation.networked.network_model import at_port_rate, network_model
+from clustersim.simulation.networked.network_spec import NetworkSpec
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.run_jobs import (
@@ -98,6 +100,7 @@ def simulate(
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
+    network: NetworkSpec | Mapping[str, Any] | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
     check: bool = False,
@@ -124,6 +127,10 @@ def simulate(
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
+    network : NetworkSpec or mapping, optional
+        How the network slows jobs down, as in the section ``network`` of a scenario. By default
+        the speed of a job does not depend on where its nodes are. `run_times` computed in advance
+        must be those of :func:`~clustersim.simulation.networked.network_model.at_port_rate`.
     horizon_s : float, optional
         Time (seconds) at which the simulation stops. By default it stops when no job runs and no
         future event can start a job.
@@ -173,13 +180,18 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
+    model = network_model(network, cluster)
     runtimes = run_times
     if not isinstance(runtimes, Runtimes):
-        runtimes = find_runtimes(jobs, Speeds(cluster, catalogue, runtimes))
+        fastest = cluster if model is None else at_port_rate(cluster)
+        runtimes = find_runtimes(jobs, Speeds(fastest, catalogue, runtimes))
     if scheduling.exact_estimates:
         runtimes = replace(runtimes, estimate_s=runtimes.run_s)
+    run_s = runtimes.run_s
     if recovery is not None:
         runtimes = _with_checkpoints(runtimes, recovery)
+    if model is not None:
+        runtimes = model.expected(runtimes, jobs, exact=scheduling.exact_estimates)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with stopped_if_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
@@ -198,9 +210,11 @@ def simulate(
             longest_call_s=scheduling.longest_call_s,
             split=scheduling.span_pools,
             by_node=by_node,
+            network=model,
             check=check_accelerators if check else None,
             progress=progress,
         )
+        runtimes = replace(runtimes, run_s=run_s)
         ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
     result = _result(jobs, ran, cluster, eligible, services, spans=spans)
@@ -210,6 +224,7 @@ def simulate(
         names = [pool.name for pool in cluster.pools]
         provenance[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
+    notes += [] if model is None else model.notes()
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
@@ -281,13 +296,21 @@ def _result(
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     asked = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
     attempts = outages = serving = None
+    by_network = ran.by_network
     by_policy = tables.preemptions(record.attempts, len(rows))
     if by_policy.any():
         of_all = np.zeros(len(job_rows), dtype=np.int64)
         of_all[rows] = by_policy
         job_rows["preemptions"] = of_all
-    if ran.node_events is not None or by_policy.any() or record.attempts.has_sizes(asked):
-        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+    if (
+        ran.node_events is not None
+        or by_network
+        or by_policy.any()
+        or record.attempts.has_sizes(asked)
+    ):
+        attempts = tables.attempts_table(
+            jobs, rows, record, cluster, partitions, network=by_network
+        )
     if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
         if demands:
@@ -401,6 +424,7 @@ def replay(
     span_pools: Split | None = None,
     exact_estimates: bool = False,
     windows: Mapping[str, Any] | None = None,
+    network: NetworkSpec | Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -427,8 +451,9 @@ def replay(
     windows : mapping, optional
         Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
         scenario. A pool without topology then has nodes of one accelerator each.
-    check, progress
-        See :func:`simulate`.
+    network, check, progress
+        See :func:`simulate`. A recorded duration refers to the ideal placement: as few nodes as
+        possible, and free links.
     provenance : mapping, optional
         Facts to add to the provenance of the result.
 
@@ -479,5 +504,13 @@ def replay(
         exact_estimates=exact_estimates,
     )
     ahead = None if planned.is_empty else NodeEvents((), planned=planned)
-    result = simulate(jobs, cluster, scheduling, node_events=ahead, check=check, progress=progress)
+    result = simulate(
+        jobs,
+        cluster,
+        scheduling,
+        node_events=ahead,
+        network=network,
+        check=check,
+        progress=progress,
+    )
     return result.with_provenance(provenance or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,12 +18,16 @@ __all__ = ["NodePlacement"]
 class NodePlacement(Placement):
     """Base class of placements that track nodes; user-defined placements override ``choose``.
 
-    The choice decides which nodes stay free for other jobs. It does not change the speed of a job.
+    The choice decides which nodes stay free for other jobs. It changes the speed of a job only in
+    runs with a ``network`` section.
 
     Attributes
     ----------
     node_free : array of int
         Free chips of each node.
+    ranks_in_order : bool
+        Class attribute: whether the ranks of a gang follow the order of the nodes in the result of
+        ``choose``. By default, they follow the location of the nodes.
 
     Examples
     --------
@@ -41,6 +46,8 @@ class NodePlacement(Placement):
     >>> FromTheEnd(n_nodes=3, chips_per_node=8).take(12)
     [(2, 8), (1, 4)]
     """
+
+    ranks_in_order: ClassVar[bool] = False
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         super().__init__(n_nodes, chips_per_node)
