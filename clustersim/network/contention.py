@@ -104,7 +104,8 @@ class SharedTrunks:
     capacity_Bps : float64 array (trunks,)
         Capacity of each trunk, one direction (bytes/s).
     tolerance : float
-        A trunk is solved again when the demand on it has changed by more than this part of it.
+        A trunk is solved again when the demand or the load on it has changed by more than this
+        part of it.
 
     Examples
     --------
@@ -127,8 +128,9 @@ class SharedTrunks:
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
-        self._drift = np.zeros(n)
+        self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
+        self._most = np.ones(n)  # the largest share that each trunk allowed when it was solved
         self._slot_of: dict[int, int] = {}
         self._on = [_Members() for _ in range(n)]
         self._loads: dict[int, _Load] = {}
@@ -234,7 +236,8 @@ class SharedTrunks:
     def _change(self, trunks: Ints, demand: Floats) -> None:
         """Note that the demand on trunks has grown by `demand`."""
         self._demand[trunks] += demand
-        self._drift[trunks] += np.abs(demand)
+        whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])
+        self._drift[trunks] += np.abs(demand) / whole
         self._touched.update(trunks.tolist())
 
     def _is_due(self, trunk: int) -> bool:
@@ -242,7 +245,7 @@ class SharedTrunks:
         demand = self._demand[trunk]
         if not demand > self.capacity_Bps[trunk] * _ROOM:
             return bool(self._binds[trunk])
-        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance * demand)
+        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
 
     def _join(self, slot: int, due: set[int]) -> None:
         """Let a new job share the trunks that need not be solved, at the rates of the others."""
@@ -265,23 +268,27 @@ class SharedTrunks:
         inside = self._on[trunk].pairs
         slots = pairs.slot[inside]
         every, owner, starts = rows.ranges(slots)
-        allowed = pairs.allowed[every]
-        allowed[pairs.trunk[every] == trunk] = 1.0
-        caps = np.minimum.reduceat(allowed, starts) if len(slots) else np.zeros(0)
+        others = pairs.trunk[every]
+        before = _elsewhere(pairs.allowed[every], owner, starts)
+        caps = before[others == trunk]
         share, rate = rows.share[slots], rows.share[slots] * rows.duty[slots]
         if self._binds[trunk]:
             found = self._fixed_point(trunk, slots, pairs.demand[inside], caps)
         else:
             found = np.ones(len(slots))
         pairs.allowed[inside] = np.minimum(found, 1.0)
+        self._most[trunk] = found.max(initial=0.0)
         rows.share[slots] = np.minimum(found, caps)
         self._respond(slots)
-        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)
-        others = pairs.trunk[every]
-        np.add.at(self._drift, others, pairs.demand[every] * drift[owner])
+        # The load of another trunk depends on the rate of a job, and on the share that the job
+        # could have there, as far as jobs that get more can tell the difference.
+        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)[owner]
+        after, most = _elsewhere(pairs.allowed[every], owner, starts), self._most[others]
+        could = np.abs(np.minimum(after, most) - np.minimum(before, most))
+        drift = np.maximum(drift, rows.duty[slots][owner] * could)
+        np.add.at(self._drift, others, pairs.demand[every] / self.capacity_Bps[others] * drift)
         self._drift[trunk] = 0.0
-        moved = rows.share[slots] != share
-        return slots[moved], np.unique(others[moved[owner]])
+        return slots[rows.share[slots] != share], np.unique(others[drift > 0.0])
 
     def _fixed_point(self, trunk: int, slots: Ints, demand: Floats, caps: Floats) -> Floats:
         """Return the share that a trunk allows each of its jobs, given their caps elsewhere."""
@@ -361,6 +368,17 @@ class _Load:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(rising > 1e-12 * self._growing[0], rest / rising, np.inf)
         return np.maximum(found, np.finfo(np.float64).tiny)
+
+
+def _elsewhere(allowed: Floats, owner: Ints, starts: Ints) -> Floats:
+    """Return, for each pair, the smallest share that the other trunks of its job allow."""
+    if not len(allowed):
+        return allowed
+    least = np.minimum.reduceat(allowed, starts)[owner]
+    at_least = allowed == least
+    second = np.minimum.reduceat(np.where(at_least, 1.0, allowed), starts)[owner]
+    shared = np.add.reduceat(at_least, starts, dtype=np.int64)[owner] > 1
+    return np.where(at_least & ~shared, second, least)
 
 
 def _respond(share: Floats, slowdowns: Floats, duties: Floats) -> tuple[Floats, Floats]:

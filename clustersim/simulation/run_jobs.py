@@ -100,7 +100,7 @@ def run_jobs(
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     if setting.network is not None:
-        check_network_placement(partitions)
+        check_network_placement(setting.network, partitions, spans=setting.split is not None)
     simulation: Simulation | None = None
 
     def progress() -> tuple[int, float] | None:

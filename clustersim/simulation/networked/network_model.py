@@ -75,8 +75,24 @@ def at_port_rate(cluster: Cluster) -> Cluster:
     return replace(cluster, pools=pools)
 
 
-def check_network_placement(partitions: Sequence[Partition]) -> None:
-    """Raise an error if a placement does not track nodes, so that jobs have no place."""
+def check_network_placement(
+    network: NetworkModel, partitions: Sequence[Partition], *, spans: bool
+) -> None:
+    """Raise an error if jobs would have no place in the network.
+
+    Parameters
+    ----------
+    network : NetworkModel
+    partitions : sequence of Partition
+    spans : bool
+        Whether jobs can run on several pools at once.
+    """
+    if spans and network.cluster.datacenter_latency_s is None and len(network.cluster.pools) > 1:
+        raise InputError(
+            "network",
+            "jobs over several pools (scheduler.span_pools) need a datacenter_network in the "
+            "topology",
+        )
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
         raise InputError(
             "network",
