@@ -13,10 +13,12 @@ from clustersim.cli.options import (
     add_changes,
     add_no_report,
     add_policy_options,
+    add_network,
     add_span_pools,
     add_windows,
     catalogue_arguments,
     number,
+    network_changes,
     policy_options,
     whole_number,
 )
@@ -129,6 +131,7 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
     )
     add_policy_options(both)
     add_span_pools(both)
+    add_network(both)
     both.add_argument(
         "--metric",
         default="",
@@ -209,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scheduler(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the fields of the scenario that the options of the scheduler mean on both sides.
+    """Yield the fields of the scenario that the options of both sides mean.
 
     Examples
     --------
@@ -226,6 +229,7 @@ def _scheduler(args: argparse.Namespace) -> Iterator[str]:
             yield f"scheduler.{field}.{name}={value}"
     if args.span_pools is not None:
         yield f"scheduler.span_pools={args.span_pools}"
+    yield from network_changes(args.network)
 
 
 def _wrong(found: WhatIf) -> Iterator[str]:
@@ -256,6 +260,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
     for option, values in (
+        ("--network", args.network),
         ("--option", args.option),
         ("--placement-option", args.placement_option),
     ):

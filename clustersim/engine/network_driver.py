@@ -72,8 +72,8 @@ class NetworkDriver:
             int(links.graph.first_node[part.pool]) + part.first_node
             for part in simulation.partitions
         ]
-        self._ranks_in_order = [
-            isinstance(part.placement, NodePlacement) and part.placement.ranks_in_order
+        self._chosen_order = [
+            isinstance(part.placement, NodePlacement) and part.placement.ranks_follow_choice()
             for part in simulation.partitions
         ]
         self._is_due = False
@@ -108,7 +108,7 @@ class NetworkDriver:
         """Return the nodes of a gang in the order of its ranks, numbered over all pools."""
         first = self._first_node[partition.index]
         gang = [(first + node, chips) for node, chips in nodes]
-        if not self._ranks_in_order[partition.index]:
+        if not self._chosen_order[partition.index]:
             gang.sort()
         return gang
 

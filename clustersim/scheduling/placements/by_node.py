@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,9 +24,6 @@ class NodePlacement(Placement):
     ----------
     node_free : array of int
         Free chips of each node.
-    ranks_in_order : bool
-        Class attribute: whether the ranks of a gang follow the order of the nodes in the result of
-        ``choose``. By default, they follow the location of the nodes.
 
     Examples
     --------
@@ -46,8 +42,6 @@ class NodePlacement(Placement):
     >>> FromTheEnd(n_nodes=3, chips_per_node=8).take(12)
     [(2, 8), (1, 4)]
     """
-
-    ranks_in_order: ClassVar[bool] = False
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         super().__init__(n_nodes, chips_per_node)
@@ -81,6 +75,20 @@ class NodePlacement(Placement):
         [(0, 8), (2, 3)]
         """
         raise NotImplementedError
+
+    def ranks_follow_choice(self) -> bool:
+        """Return whether ranks of a gang follow the order of the nodes that ``choose`` returns.
+
+        By default, they follow the location of the nodes. This matters in runs with a ``network``
+        section.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> Consolidate(n_nodes=2, chips_per_node=8).ranks_follow_choice()
+        False
+        """
+        return False
 
     def take(self, n: int) -> Nodes | None:
         nodes = self.choose(n, self.free_by_node()) if n <= self.free else None
