@@ -20,7 +20,11 @@ Trunk t lets job k have the share ``q_kt``, which is the solution of
 where ``u_jt`` is the smallest share that any other trunk lets job j have. The job's share is the
 smallest ``q_kt``. If all duties are 1, this is max-min fairness.
 
-A trunk whose largest possible demand fits never binds and is never solved.
+A trunk on which every job could send at a share of 1 never binds and is never solved. This is so if
+
+    d_kt + sum over j != k of p_j d_jt <= C_t for each job k,
+
+with the duties at a share of 1: the mean rate of a job, ``p_j x_j d_jt``, is largest at this share.
 """
 
 from __future__ import annotations
@@ -128,6 +132,8 @@ class SharedTrunks:
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
+        self._mean = np.zeros(n)  # expected demand at a share of 1
+        self._alone = np.zeros(n)  # at least the largest demand beyond its expected value of a job
         self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
         self._most = np.ones(n)  # the largest share that each trunk allowed when it was solved
@@ -159,7 +165,9 @@ class SharedTrunks:
         pairs.demand[own], pairs.allowed[own] = demand_Bps, 1.0
         for pair, trunk in enumerate(pairs.trunk[own].tolist(), start=first):
             pairs.place[pair] = self._on[trunk].add(pair)
-        self._change(pairs.trunk[own], pairs.demand[own])
+        self._change(pairs.trunk[own], pairs.demand[own], rows.duty[slot])
+        more = (1.0 - rows.duty[slot]) * pairs.demand[own]
+        self._alone[pairs.trunk[own]] = np.maximum(self._alone[pairs.trunk[own]], more)
         self._new.add(slot)
 
     def remove(self, job: int) -> None:
@@ -172,10 +180,10 @@ class SharedTrunks:
         for pair, trunk in enumerate(trunks.tolist(), start=first):
             moved = self._on[trunk].remove(int(pairs.place[pair]))
             pairs.place[moved] = pairs.place[pair]
-        self._change(trunks, -pairs.demand[own])
+        self._change(trunks, -pairs.demand[own], rows.duties[slot, 0])
         for trunk in trunks.tolist():
             if not self._on[trunk].count:  # the sum of what came and went leaves a rest
-                self._demand[trunk] = 0.0
+                self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
         pairs.give(first, count)
         rows.give(slot)
         self._new.discard(slot)
@@ -233,19 +241,23 @@ class SharedTrunks:
         self._new.clear()
         return sorted(self._jobs.job[list(changed)].tolist()) if changed else []
 
-    def _change(self, trunks: Ints, demand: Floats) -> None:
-        """Note that the demand on trunks has grown by `demand`."""
+    def _change(self, trunks: Ints, demand: Floats, duty: float) -> None:
+        """Note that the demand on trunks has grown by that of a job, with a duty at a share of 1."""
         self._demand[trunks] += demand
+        self._mean[trunks] += duty * demand
         whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])
         self._drift[trunks] += np.abs(demand) / whole
         self._touched.update(trunks.tolist())
 
     def _is_due(self, trunk: int) -> bool:
         """Return whether a trunk must be solved."""
-        demand = self._demand[trunk]
-        if not demand > self.capacity_Bps[trunk] * _ROOM:
+        if not self._may_bind(trunk):
             return bool(self._binds[trunk])
         return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
+
+    def _may_bind(self, trunk: int) -> bool:
+        largest = self._mean[trunk] + self._alone[trunk]
+        return bool(largest > self.capacity_Bps[trunk] * _ROOM)
 
     def _join(self, slot: int, due: set[int]) -> None:
         """Let a new job share the trunks that need not be solved, at the rates of the others."""
@@ -262,11 +274,12 @@ class SharedTrunks:
     def _solve(self, trunk: int) -> tuple[Ints, Ints]:
         """Solve one trunk; return the slots of jobs whose share moved, and their trunks."""
         rows, pairs = self._jobs, self._pairs
-        capacity = self.capacity_Bps[trunk]
-        self._binds[trunk] = self._demand[trunk] > capacity * _ROOM
         self._drift[trunk] = 0.0
         inside = self._on[trunk].pairs
         slots = pairs.slot[inside]
+        beyond = (1.0 - rows.duties[slots, 0]) * pairs.demand[inside]
+        self._alone[trunk] = beyond.max(initial=0.0)
+        self._binds[trunk] = self._may_bind(trunk)
         every, owner, starts = rows.ranges(slots)
         others = pairs.trunk[every]
         before = _elsewhere(pairs.allowed[every], owner, starts)
