@@ -83,6 +83,11 @@ class MeasuredRun:
         return by_policy(self.result).astype(np.float64)
 
     @cached_property
+    def network_s(self) -> Floats:
+        """Time that each job lost to the network, seconds (jobs,)."""
+        return lost_to_network_s(self.result)
+
+    @cached_property
     def met_deadline(self) -> Floats:
         """Whether each job ended by its deadline (jobs,); NaN if it has none or it is unknown."""
         return met_deadline(self.result)

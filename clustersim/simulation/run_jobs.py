@@ -36,6 +36,7 @@ from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility
 from clustersim.simulation.entry_limits import EntryLimits, least_sizes
 from clustersim.simulation.networked.network_model import NetworkModel, check_network_placement
+from clustersim.simulation.networked.trunk_loads import TrunkLoads
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.simulation.window_costs import Held
 from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
@@ -58,6 +59,7 @@ class Ran:
     notes: Sequence[str] = ()
     by_network: bool = False
     """Whether the network slowed jobs down."""
+    network_load: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,14 +140,15 @@ def run_jobs(
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         if not setting.planned.is_empty:
             ahead.drive(simulation, jobs, rows, heroes)
+        loads = TrunkLoads()
         if setting.network is not None:
-            _drive_network(simulation, setting.network, rows)
+            _drive_network(simulation, setting.network, rows, loads)
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
     held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
     ran = Ran(rows, partitions, record, None if driver is None else driver.log, held)
-    ran = replace(ran, by_network=setting.network is not None)
+    ran = _with_network(ran, setting.network, loads)
     if driver is None or setting.planned.is_empty:
         return ran
     estimate_s = runtimes.estimate_s[:, rows]
@@ -153,8 +156,21 @@ def run_jobs(
     return replace(ran, kept_free=kept_free, estimate_s=estimate_s, notes=ahead.notes)
 
 
+def _with_network(ran: Ran, network: NetworkModel | None, loads: TrunkLoads) -> Ran:
+    """Add the load of the network to the record of a run."""
+    if network is None:
+        return ran
+    if not network.spec.contention:
+        return replace(ran, by_network=True)
+    pools = [pool.name for pool in network.cluster.pools]
+    return replace(ran, by_network=True, network_load=loads.table(network.links, pools))
+
+
 def _drive_network(
-    simulation: Simulation, network: NetworkModel, rows: npt.NDArray[np.intp]
+    simulation: Simulation,
+    network: NetworkModel,
+    rows: npt.NDArray[np.intp],
+    loads: TrunkLoads,
 ) -> None:
     """Let the network slow jobs down in a simulation that has not started yet."""
     row_of = rows.tolist()
@@ -168,6 +184,7 @@ def _drive_network(
         communication_of,
         contention=network.spec.contention,
         tolerance=network.spec.tolerance,
+        observer=loads,
     )
 
 

@@ -334,7 +334,18 @@ def _result(
             eligible.choices,
             eligible.choice_of[rows],
         )
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
+    return Result(
+        job_rows,
+        allocated,
+        use,
+        total,
+        {},
+        attempts,
+        outages,
+        serving,
+        windows=windows,
+        network_load=ran.network_load,
+    )
 
 
 def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
