@@ -16,7 +16,7 @@ from clustersim.analysis.policy.blocking import FreeWhileWaiting, free_while_wai
 from clustersim.analysis.policy.deadlines import met_deadline
 from clustersim.analysis.policy.fairness import finish_time_fairness
 from clustersim.analysis.policy.goodput_split import GoodputSplit, Interval
-from clustersim.analysis.policy.preemption import by_policy
+from clustersim.analysis.policy.preemption import by_policy, lost_to_network_s
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.unfinished_work import UnfinishedWork

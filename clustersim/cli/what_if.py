@@ -11,14 +11,14 @@ from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
+    add_network,
     add_no_report,
     add_policy_options,
-    add_network,
     add_span_pools,
     add_windows,
     catalogue_arguments,
-    number,
     network_changes,
+    number,
     policy_options,
     whole_number,
 )

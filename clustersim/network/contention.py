@@ -242,7 +242,7 @@ class SharedTrunks:
         return sorted(self._jobs.job[list(changed)].tolist()) if changed else []
 
     def _change(self, trunks: Ints, demand: Floats, duty: float) -> None:
-        """Note that the demand on trunks has grown by that of a job, with a duty at a share of 1."""
+        """Note that the demand on trunks grew by that of a job, with its duty at a share of 1."""
         self._demand[trunks] += demand
         self._mean[trunks] += duty * demand
         whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])

@@ -17,7 +17,7 @@ from clustersim.network.contention import NetworkResponse
 from clustersim.network.load_balancing import LoadBalancing, usable_share
 from clustersim.network.trunks import DATACENTER, LEAF, TrunkGraph
 
-__all__ = ["Communication", "GangLinks", "Gang"]
+__all__ = ["Communication", "Gang", "GangLinks"]
 
 Gang = Sequence[tuple[int, int]]
 """Nodes of a gang, numbered over all pools, in the order of the ranks, with the chips on each."""

@@ -264,6 +264,99 @@ def attempts_table(
     -------
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
+        attempt on several), ``n_accelerators`` (that it held in all), ``start_s``, ``end_s``, how
+        its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``, ``slow_s``, and
+        ``network_s`` with `network`, in seconds), ``done`` (the share of the job's work that it did
+        and kept) and ``stopped`` (why it was stopped before the job was done, see :data:`STOPS`;
+        empty if it was not); in order of job, then of start. For an attempt that is still running,
+        ``end_s`` is the end of the simulation, and all its work so far counts as kept.
+    """
+    attempts = record.attempts
+    parts = _parts(attempts)
+    at, partition = parts.attempt, parts.partition
+    end = attempts.end_s[at]
+    return pd.DataFrame(
+        {
+            "job_id": jobs["job_id"].to_numpy()[simulated[attempts.job[at]]],
+            "pool": _labelled(
+                np.array([p.pool for p in partitions])[partition], _pool_names(cluster)
+            ),
+            "virtual_cluster": pd.Series([p.virtual_cluster for p in partitions], dtype="string")
+            .take(partition)
+            .reset_index(drop=True),
+            "nodes": _node_texts(record, partitions, parts),
+            "n_accelerators": parts.n_accelerators,
+            "start_s": attempts.start_s[at],
+            "end_s": np.where(np.isfinite(end), end, record.end_s),
+        }
+    )
+
+
+class _Parts(NamedTuple):
+    """The parts of all attempts, in order of job, then of start; most attempts have one part.
+
+    `number` counts the parts of an attempt from 0.
+    """
+
+    attempt: Ints
+    number: Ints
+    partition: Ints
+    n_accelerators: Ints
+
+
+def _parts(attempts: Attempts) -> _Parts:
+    n_parts = np.ones(len(attempts.job), dtype=np.int64)
+    for row, parts in attempts.parts.items():
+        n_parts[row] = len(parts)
+    order = np.argsort(attempts.job, kind="stable")
+    attempt = np.repeat(order, n_parts[order])
+    begins = np.cumsum(n_parts[order]) - n_parts[order]
+    number = np.arange(len(attempt)) - np.repeat(begins, n_parts[order])
+    partition, n = attempts.partition[attempt], attempts.n_accelerators[attempt]
+    for row in np.flatnonzero(n_parts[attempt] > 1).tolist():
+        partition[row], n[row] = attempts.parts[int(attempt[row])][number[row]]
+    return _Parts(attempt, number, partition, n)
+
+
+def _node_texts(record: RunRecord, partitions: list[Partition], parts: _Parts) -> pd.Series[str]:
+    """Return the nodes of each part of an attempt, as ranges of indices in the pool."""
+    allocated = record.allocated
+    n_attempts = len(record.attempts.job)
+    if not len(allocated.attempt):
+        return pd.Series("", index=range(len(parts.attempt)), dtype="string")
+    # The parts of an attempt were recorded one after the other.
+    begins = np.flatnonzero(np.diff(allocated.attempt, prepend=-1) != 0)
+    first = np.full(n_attempts, -1)
+    first[allocated.attempt[begins]] = begins
+    row = np.where(first[parts.attempt] >= 0, first[parts.attempt] + parts.number, -1)
+    partition = np.empty(len(allocated.attempt), dtype=np.int64)
+    partition[row[row >= 0]] = parts.partition[row >= 0]
+    first_node = np.array([p.first_node for p in partitions])[partition]
+    texts = range_texts(
+        allocated.n_ranges,
+        np.repeat(first_node, allocated.n_ranges) + allocated.first_node,
+        allocated.n_nodes,
+        allocated.chips,
+    )
+    found = pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string")
+    return found.reindex(row).fillna("").reset_index(drop=True)
+
+
+def attempts_table(
+    jobs: pd.DataFrame,
+    simulated: npt.NDArray[np.intp],
+    record: RunRecord,
+    cluster: Cluster,
+    partitions: list[Partition],
+    *,
+    network: bool = False,
+) -> pd.DataFrame:
+    """Return one row per attempt at a job.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
         attempt on several), ``n_accelerators`` (that it held in all),
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
         ``restart_s``, ``slow_s``, and ``network_s`` with `network`, in seconds), ``done`` (the share of the job's work that it did

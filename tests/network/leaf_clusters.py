@@ -51,7 +51,9 @@ class FarApart(NodePlacement):
 
     def choose(self, n, node_free):  # type: ignore[no-untyped-def]
         half = self.n_nodes // 2
-        order = [node for pair in zip(range(half), range(half, 2 * half), strict=True) for node in pair]
+        order = [
+            node for pair in zip(range(half), range(half, 2 * half), strict=True) for node in pair
+        ]
         nodes = []
         for node in order:
             chips = min(n, int(node_free[node]))

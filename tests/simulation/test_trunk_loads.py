@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import clustersim as cs
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.part import Part
+from clustersim.analysis.part import MeasuredRun, Part
 from clustersim.network import GangLinks, NetworkResponse, SharedTrunks, trunk_graph
 from clustersim.simulation.networked.trunk_loads import MOST_SAMPLES, TrunkLoads
 from tests.network.leaf_clusters import PORT_BPS, FarApart, leaf_cluster, leaf_pool
@@ -16,7 +18,7 @@ from tests.simulation.fleets import jobs
 SCHEDULING = cs.Scheduling(placement=FarApart)
 
 
-def test_the_table_has_each_change() -> None:
+def test_the_table_has_each_change(tmp_path: Path) -> None:
     """One job fills the trunks for half of its step; two jobs meet there."""
     cluster = leaf_cluster(leaf_pool(nodes=8, leaf_nodes=4))
     table = jobs([(0, 16, 100), (40, 16, 20), (500, 8, 10)])
@@ -31,7 +33,7 @@ def test_the_table_has_each_change() -> None:
     assert leaf["utilisation"].tolist() == pytest.approx([0.5, both, 0.5, 0.0])
     second_s = 40 + 20 * (0.5 + 0.5 / share)
     assert leaf["time_s"].tolist()[:3] == pytest.approx([0, 40, second_s])
-    folder = result.save("with-network")
+    folder = result.save(tmp_path / "result")
     read = cs.Result.load(folder).network_load
     assert read is not None
     np.testing.assert_array_equal(read["utilisation"], load["utilisation"])
@@ -66,7 +68,7 @@ def test_metrics_of_the_time_lost_by_hand() -> None:
     table = jobs([(0, 16, 100), (0, 8, 150)], job_class=["large", "small"])
     network = {"communication_share": 0.5, "contention": False}
     result = cs.simulate(table, cluster, SCHEDULING, network=network)
-    part = Part(result, 0.0, 1e9)
+    part = Part(MeasuredRun(result, cs.load_catalogue()), 0, 2, 0.0, 1e9)
     lost = metric_of("network_loss")
     assert lost.compute is not None
     assert lost.compute(part) == pytest.approx(16 * 50 / (24 * 150))
@@ -75,5 +77,6 @@ def test_metrics_of_the_time_lost_by_hand() -> None:
     mean = metric_of("mean_network_s")
     assert mean.compute is not None
     assert mean.compute(part) == pytest.approx(25)
-    without = Part(cs.simulate(table, cluster, SCHEDULING), 0.0, 1e9)
+    plain = cs.simulate(table, cluster, SCHEDULING)
+    without = Part(MeasuredRun(plain, cs.load_catalogue()), 0, 2, 0.0, 1e9)
     assert [lost.compute(without), mean.compute(without)] == [0, 0]

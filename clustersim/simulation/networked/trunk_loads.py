@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.network.contention import SharedTrunks
 from clustersim.network.gang_links import GangLinks
 from clustersim.network.trunks import LEVELS
@@ -76,9 +78,13 @@ class TrunkLoads:
         return pd.DataFrame(
             {
                 "time_s": np.repeat(np.array(self._times_s), len(shown)),
-                "pool": pd.Categorical.from_codes(np.tile(graph.pool[trunk], n_times), pools),
-                "level": pd.Categorical.from_codes(np.tile(graph.level[trunk], n_times), LEVELS),
+                "pool": _labelled(np.tile(graph.pool[trunk], n_times), pools),
+                "level": _labelled(np.tile(graph.level[trunk], n_times), LEVELS),
                 "group": np.tile(graph.group[trunk], n_times),
                 "utilisation": load[:, shown].ravel(),
             }
         )
+
+
+def _labelled(codes: Ints, labels: Sequence[str]) -> pd.Series[str]:
+    return pd.Series(pd.Categorical.from_codes(codes.tolist(), pd.Index(labels)))
