@@ -264,12 +264,13 @@ def attempts_table(
     -------
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
-        attempt on several), ``n_accelerators`` (that it held in all), ``start_s``, ``end_s``, how
-        its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``, ``slow_s``, and
-        ``network_s`` with `network`, in seconds), ``done`` (the share of the job's work that it did
-        and kept) and ``stopped`` (why it was stopped before the job was done, see :data:`STOPS`;
-        empty if it was not); in order of job, then of start. For an attempt that is still running,
-        ``end_s`` is the end of the simulation, and all its work so far counts as kept.
+        attempt on several), ``n_accelerators`` (that it held in all),
+        ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
+        ``restart_s``, ``slow_s``, and ``network_s`` with `network`, in seconds), ``done`` (the
+        share of the job's work that it did and kept) and ``stopped`` (why it was stopped before
+        the job was done, see :data:`STOPS`; empty if it was not); in order of job, then of start.
+        For an attempt that is still running, ``end_s`` is the end of the simulation, and all its
+        work so far counts as kept.
     """
     attempts = record.attempts
     parts = _parts(attempts)

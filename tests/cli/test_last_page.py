@@ -151,8 +151,8 @@ def parsed(command: str) -> dict[str, Any]:
     ("words", "command", "aside"),
     [
         (
-            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' --network tolerance=0.02 "
-            "--plugins mine.py "
+            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' "
+            "--network tolerance=0.02 --plugins mine.py "
             "--catalogue 'my chips.yaml' --catalogue b.yaml --explain",
             run_command,
             {"study", "key", "check", "csv", "report", "json", "quiet"},

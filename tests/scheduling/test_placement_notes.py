@@ -1,4 +1,4 @@
-"""Without a network, placement does not change a job's speed, and what offers placements says so."""
+"""Without a network, placement does not change a job's speed, and what offers one says so."""
 
 from __future__ import annotations
 
