@@ -204,13 +204,11 @@ class SharedTrunks:
 
     def utilisation(self) -> Floats:
         """Return the expected load of each trunk divided by its capacity."""
-        load = np.zeros(len(self.capacity_Bps))
-        for trunk, on in enumerate(self._on):
-            if on.count:
-                pairs = on.pairs
-                slots = self._pairs.slot[pairs]
-                rates = self._jobs.duty[slots] * self._jobs.share[slots]
-                load[trunk] = (rates * self._pairs.demand[pairs]).sum()
+        rows, pairs = self._jobs, self._pairs
+        slots = np.fromiter(self._slot_of.values(), dtype=np.int64, count=len(self._slot_of))
+        every, owner, _ = rows.ranges(slots)
+        rates = (rows.duty[slots] * rows.share[slots])[owner] * pairs.demand[every]
+        load = np.bincount(pairs.trunk[every], rates, minlength=len(self.capacity_Bps))
         return load / self.capacity_Bps
 
     def settle(self) -> list[int]:
