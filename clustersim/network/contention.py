@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Any
 
 import numpy as np
 
@@ -132,8 +133,13 @@ class SharedTrunks:
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
-        self._mean = np.zeros(n)  # expected demand at a share of 1
-        self._alone = np.zeros(n)  # at least the largest demand beyond its expected value of a job
+        self._room = (self.capacity_Bps * _ROOM).tolist()
+        self._mean = [0.0] * n  # expected demand at a share of 1
+        self._alone = [0.0] * n  # at least the largest demand beyond its expected value of a job
+        # Jobs of which no trunk may bind have no rows; they have a share of 1.
+        self._parked: dict[int, _Parked] = {}
+        self._parked_on: list[dict[int, None]] = [{} for _ in range(n)]
+        self._new_parked: set[int] = set()
         self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
         self._most = np.ones(n)  # the largest share that each trunk allowed when it was solved
@@ -153,6 +159,34 @@ class SharedTrunks:
         response: NetworkResponse,
     ) -> None:
         """Add a job, with its demand on each of its trunks at a share of 1 (bytes/s)."""
+        own = _Parked(_list(trunks), _list(demand_Bps), response)
+        duty, waits = float(response.duty[0]), True
+        for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
+            self._mean[trunk] += duty * demand
+            self._alone[trunk] = max(self._alone[trunk], (1.0 - duty) * demand)
+            if self._binds[trunk] or self._may_bind(trunk):
+                waits = False
+                self._wake(trunk)
+        if waits:
+            self._parked[job] = own
+            self._new_parked.add(job)
+            for trunk in own.trunks:
+                self._parked_on[trunk][job] = None
+        else:
+            self._enter(job, own)
+            self._new.add(self._slot_of[job])
+
+    def _wake(self, trunk: int) -> None:
+        """Give rows to all jobs of a trunk that may bind."""
+        for job in list(self._parked_on[trunk]):
+            own = self._parked.pop(job)
+            for other in own.trunks:
+                del self._parked_on[other][job]
+            self._enter(job, own)
+
+    def _enter(self, job: int, entry: _Parked) -> None:
+        """Give rows to a job."""
+        trunks, demand_Bps, response = entry.trunks, entry.demand_Bps, entry.response
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of[job] = rows.take()
         rows.job[slot], rows.share[slot] = job, 1.0
@@ -165,13 +199,17 @@ class SharedTrunks:
         pairs.demand[own], pairs.allowed[own] = demand_Bps, 1.0
         for pair, trunk in enumerate(pairs.trunk[own].tolist(), start=first):
             pairs.place[pair] = self._on[trunk].add(pair)
-        self._change(pairs.trunk[own], pairs.demand[own], rows.duty[slot])
-        more = (1.0 - rows.duty[slot]) * pairs.demand[own]
-        self._alone[pairs.trunk[own]] = np.maximum(self._alone[pairs.trunk[own]], more)
-        self._new.add(slot)
+        self._change(pairs.trunk[own], pairs.demand[own])
 
     def remove(self, job: int) -> None:
         """Remove a job."""
+        self._new_parked.discard(job)
+        parked = self._parked.pop(job, None)
+        if parked is not None:
+            for trunk in parked.trunks:
+                del self._parked_on[trunk][job]
+            self._leave(parked.trunks, parked.demand_Bps, float(parked.response.duty[0]))
+            return
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of.pop(job)
         first, count = int(rows.first[slot]), int(rows.count[slot])
@@ -180,26 +218,38 @@ class SharedTrunks:
         for pair, trunk in enumerate(trunks.tolist(), start=first):
             moved = self._on[trunk].remove(int(pairs.place[pair]))
             pairs.place[moved] = pairs.place[pair]
-        self._change(trunks, -pairs.demand[own], rows.duties[slot, 0])
-        for trunk in trunks.tolist():
-            if not self._on[trunk].count:  # the sum of what came and went leaves a rest
-                self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
+        self._change(trunks, -pairs.demand[own])
+        duty = float(rows.duties[slot, 0])
+        self._leave(trunks.tolist(), pairs.demand[own].tolist(), duty)
         pairs.give(first, count)
         rows.give(slot)
         self._new.discard(slot)
 
+    def _leave(self, trunks: list[int], demand_Bps: list[float], duty: float) -> None:
+        """Forget the largest possible demand of a job."""
+        for trunk, demand in zip(trunks, demand_Bps, strict=True):
+            self._mean[trunk] -= duty * demand
+            if not self._on[trunk].count and not self._parked_on[trunk]:
+                # The sum of what came and went leaves a rest.
+                self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
+
     def set_capacity(self, trunk: int, capacity_Bps: float) -> None:
         """Change the capacity of a trunk (bytes/s)."""
         self.capacity_Bps[trunk] = capacity_Bps
+        self._room[trunk] = capacity_Bps * _ROOM
+        if self._may_bind(trunk):
+            self._wake(trunk)
         self._drift[trunk] = np.inf
         self._touched.add(trunk)
 
     def share(self, job: int) -> float:
         """Return the share of a job."""
-        return float(self._jobs.share[self._slot_of[job]])
+        return 1.0 if job in self._parked else float(self._jobs.share[self._slot_of[job]])
 
     def slowdown(self, job: int) -> float:
         """Return the step time of a job divided by its step time at a share of 1."""
+        if job in self._parked:
+            return float(self._parked[job].response.slowdown[0])
         return float(self._jobs.slowdown[self._slot_of[job]])
 
     def utilisation(self) -> Floats:
@@ -209,7 +259,11 @@ class SharedTrunks:
         every, owner, _ = rows.ranges(slots)
         rates = (rows.duty[slots] * rows.share[slots])[owner] * pairs.demand[every]
         load = np.bincount(pairs.trunk[every], rates, minlength=len(self.capacity_Bps))
-        return load / self.capacity_Bps
+        for own in self._parked.values():
+            duty = own.response.duty[0]
+            for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
+                load[trunk] += duty * demand
+        return np.asarray(load / self.capacity_Bps, dtype=np.float64)
 
     def settle(self) -> list[int]:
         """Solve for the shares after the last changes.
@@ -237,12 +291,13 @@ class SharedTrunks:
                     waiting.add(other)
                     heappush(due, other)
         self._new.clear()
-        return sorted(self._jobs.job[list(changed)].tolist()) if changed else []
+        jobs = self._new_parked.union(self._jobs.job[list(changed)].tolist())
+        self._new_parked.clear()
+        return sorted(jobs)
 
-    def _change(self, trunks: Ints, demand: Floats, duty: float) -> None:
-        """Note that the demand on trunks grew by that of a job, with its duty at a share of 1."""
+    def _change(self, trunks: Ints, demand: Floats) -> None:
+        """Note that the demand on trunks has grown by `demand`."""
         self._demand[trunks] += demand
-        self._mean[trunks] += duty * demand
         whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])
         self._drift[trunks] += np.abs(demand) / whole
         self._touched.update(trunks.tolist())
@@ -254,8 +309,7 @@ class SharedTrunks:
         return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
 
     def _may_bind(self, trunk: int) -> bool:
-        largest = self._mean[trunk] + self._alone[trunk]
-        return bool(largest > self.capacity_Bps[trunk] * _ROOM)
+        return self._mean[trunk] + self._alone[trunk] > self._room[trunk]
 
     def _join(self, slot: int, due: set[int]) -> None:
         """Let a new job share the trunks that need not be solved, at the rates of the others."""
@@ -276,7 +330,7 @@ class SharedTrunks:
         inside = self._on[trunk].pairs
         slots = pairs.slot[inside]
         beyond = (1.0 - rows.duties[slots, 0]) * pairs.demand[inside]
-        self._alone[trunk] = beyond.max(initial=0.0)
+        self._alone[trunk] = float(beyond.max(initial=0.0))
         self._binds[trunk] = self._may_bind(trunk)
         every, owner, starts = rows.ranges(slots)
         others = pairs.trunk[every]
@@ -324,6 +378,19 @@ class SharedTrunks:
         rows.slowdown[slots], rows.duty[slots] = _respond(
             rows.share[slots], rows.slowdowns[slots], rows.duties[slots]
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parked:
+    """Trunks of a job, its demand on each (bytes/s), and its response."""
+
+    trunks: list[int]
+    demand_Bps: list[float]
+    response: NetworkResponse
+
+
+def _list(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else np.asarray(values).tolist()
 
 
 class _Members:
