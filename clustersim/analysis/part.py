@@ -16,7 +16,7 @@ from clustersim.analysis.policy.blocking import FreeWhileWaiting, free_while_wai
 from clustersim.analysis.policy.deadlines import met_deadline
 from clustersim.analysis.policy.fairness import finish_time_fairness
 from clustersim.analysis.policy.goodput_split import GoodputSplit, Interval
-from clustersim.analysis.policy.preemption import by_policy
+from clustersim.analysis.policy.preemption import by_policy, lost_to_network_s
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.unfinished_work import UnfinishedWork
@@ -81,6 +81,11 @@ class MeasuredRun:
     def preemptions(self) -> Floats:
         """How often the policy stopped each job (jobs,)."""
         return by_policy(self.result).astype(np.float64)
+
+    @cached_property
+    def network_s(self) -> Floats:
+        """Time that each job lost to the network, seconds (jobs,)."""
+        return lost_to_network_s(self.result)
 
     @cached_property
     def met_deadline(self) -> Floats:

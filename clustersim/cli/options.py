@@ -15,6 +15,7 @@ __all__ = [
     "add_catalogue",
     "add_changes",
     "add_formats",
+    "add_network",
     "add_no_report",
     "add_output",
     "add_plugins",
@@ -24,6 +25,7 @@ __all__ = [
     "add_run_files",
     "add_span_pools",
     "catalogue_arguments",
+    "network_changes",
     "number",
     "policy_option_arguments",
     "policy_options",
@@ -197,6 +199,34 @@ def add_windows(parser: argparse._ActionsContainer) -> None:
         help="keep accelerators for a user or several (ann,bo), such as gpu:64@2d+4h=ann; may be "
         "repeated",
     )
+
+
+def add_network(parser: argparse._ActionsContainer) -> None:
+    """Add ``--network``, which may be repeated."""
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="simulate the network, with a setting of its section in a scenario, such as "
+        "contention=true, load_balancing=ecmp or communication_share=0.3; may be repeated",
+    )
+
+
+def network_changes(pairs: Sequence[str]) -> list[str]:
+    """Return the changes of a scenario that ``--network`` means.
+
+    Examples
+    --------
+    >>> network_changes(["contention=false"])
+    ['network.contention=false']
+    >>> network_changes(["contention"])
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: --network: must be NAME=VALUE, found 'contention'
+    """
+    given = policy_options(pairs, "--network")
+    return [f"network.{name}={value}" for name, value in given.items()]
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:

@@ -11,11 +11,13 @@ from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
+    add_network,
     add_no_report,
     add_policy_options,
     add_span_pools,
     add_windows,
     catalogue_arguments,
+    network_changes,
     number,
     policy_option_arguments,
     policy_options,
@@ -130,6 +132,7 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
     )
     add_policy_options(both)
     add_span_pools(both)
+    add_network(both)
     both.add_argument(
         "--metric",
         default="",
@@ -211,7 +214,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scheduler(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the fields of the scenario that the options of the scheduler mean on both sides.
+    """Yield the fields of the scenario that the options of both sides mean.
 
     Examples
     --------
@@ -228,6 +231,7 @@ def _scheduler(args: argparse.Namespace) -> Iterator[str]:
             yield f"scheduler.{field}.{name}={value}"
     if args.span_pools is not None:
         yield f"scheduler.span_pools={args.span_pools}"
+    yield from network_changes(args.network)
 
 
 def _wrong(found: WhatIf) -> Iterator[str]:
@@ -257,6 +261,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
+    words += [word for value in args.network for word in ("--network", value)]
     words += policy_option_arguments(args)
     words += ["--metric", args.metric] if args.metric else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []

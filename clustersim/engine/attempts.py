@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Literal, TypeAlias
 
 import numpy as np
 from simpy.events import Event
@@ -16,7 +17,10 @@ from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
 from clustersim.scheduling.holding import Holding
 from clustersim.scheduling.queue import Partition
 
-__all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
+__all__ = ["Attempt", "AttemptLog", "Attempts", "SlowedBy", "StopCause"]
+
+SlowedBy: TypeAlias = Literal["nodes", "network"]
+"""What can slow a job down. The slowdowns of all causes are multiplied."""
 
 _UNKNOWN = math.nan
 _NEVER = math.inf
@@ -51,7 +55,7 @@ class Attempt:
     again : bool
         Whether the job was stopped before this attempt.
     slowdown : float
-        Current time per step divided by the time per step at full speed.
+        Current time per step divided by the time per step at full speed, for all causes together.
     holding : Holding or None
         What the job holds if it has another size than it asks for, or is on several partitions.
     whole_s : float
@@ -68,10 +72,23 @@ class Attempt:
     >>> attempt.rerate(150.0, 2.0)
     >>> attempt.at_full_speed_s(170.0), attempt.end_s
     (60.0, 210.0)
+
+    With slow nodes alone, it would be done at 210 s:
+
+    >>> attempt.rerate(170.0, 2.0, "network")
+    >>> attempt.end_s, attempt.slowdown
+    (250.0, 4.0)
+    >>> done = attempt.whole(250.0)
+    >>> done.slow_s, done.network_s
+    (30.0, 40.0)
     """
 
     __slots__ = (
+        "_by_network",
+        "_by_nodes",
         "_done_s",
+        "_network_s",
+        "_nodes_were_slow",
         "_paces",
         "_since_s",
         "_stands_since_s",
@@ -116,7 +133,9 @@ class Attempt:
         self._done_s = 0.0
         self._paces: tuple[tuple[float, float, float], ...] = ()
         self._stands_since_s = _NEVER
-        self.slowdown = 1.0
+        self.slowdown = self._by_nodes = self._by_network = 1.0
+        self._network_s = 0.0
+        self._nodes_were_slow = False
 
     @property
     def end_s(self) -> float:
@@ -143,13 +162,31 @@ class Attempt:
         """Return the seconds that the progress up to `now` would have taken at full speed."""
         return self._done_s + (now - self._since_s) / self.slowdown
 
-    def rerate(self, now: float, slowdown: float) -> None:
-        """Change the pace from `now` on."""
+    def slowed_by(self, cause: SlowedBy) -> float:
+        """Return the current slowdown by one cause."""
+        return self._by_nodes if cause == "nodes" else self._by_network
+
+    def rerate(self, now: float, slowdown: float, cause: SlowedBy = "nodes") -> None:
+        """Change the slowdown by one cause from `now` on."""
         if self.checkpoints.write_s > 0:
             self._paces += ((self._since_s, self._done_s, self.slowdown),)
         self._done_s = self.at_full_speed_s(now)
+        self._network_s = self._lost_to_network_s(now)
         self._since_s = now
-        self.slowdown = slowdown
+        if cause == "nodes":
+            self._by_nodes, self._nodes_were_slow = slowdown, True
+        else:
+            self._by_network = slowdown
+        self.slowdown = self._by_nodes * self._by_network
+
+    def _lost_to_network_s(self, time: float) -> float:
+        """Return the time that an ideal network would have saved until `time`."""
+        return self._network_s + (time - self._since_s) * (1.0 - 1.0 / self._by_network)
+
+    def _lost_s(self, lost_s: float, time: float) -> tuple[float, float]:
+        """Divide the time lost until `time` into that to slow nodes and that to the network."""
+        network_s = self._lost_to_network_s(time) if self._nodes_were_slow else lost_s
+        return lost_s - network_s, network_s
 
     def stand_still(self, now: float) -> None:
         """Make no more progress from `now` on, because the job saves its state."""
@@ -165,9 +202,11 @@ class Attempt:
         progress = self.checkpoints.progress(
             elapsed_s, self.work_s, again=self.again, saved=saved, in_time_s=in_time_s
         )
+        slow_s, network_s = self._lost_s(moved_until_s - self.began_s - elapsed_s, moved_until_s)
         return progress._replace(
             checkpoint_s=progress.checkpoint_s + now - moved_until_s,
-            slow_s=moved_until_s - self.began_s - elapsed_s,
+            slow_s=slow_s,
+            network_s=network_s,
         )
 
     def _reached_s(self, time: float) -> float:
@@ -183,8 +222,10 @@ class Attempt:
         """Return how the time of the attempt was used if the job is completed at `now`."""
         progress = self.checkpoints.whole(self.work_s, again=self.again)
         at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
-        slow_s = 0.0 if at_one_pace else now - self.began_s - self._wall_s
-        return progress._replace(slow_s=slow_s)
+        if at_one_pace:
+            return progress
+        slow_s, network_s = self._lost_s(now - self.began_s - self._wall_s, now)
+        return progress._replace(slow_s=slow_s, network_s=network_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +237,7 @@ class Attempts:
     job, partition : int64 arrays (attempts,)
     start_s, end_s : float64 arrays (attempts,)
         The end is NaN for an attempt that was still running when the simulation ended.
-    kept_s, lost_s, checkpoint_s, restart_s, slow_s : float64 arrays (attempts,)
+    kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s : float64 arrays (attempts,)
         How the time of each attempt was used so far, see
         :class:`~clustersim.engine.recovery.Progress`.
     done : float64 array (attempts,)
@@ -219,6 +260,7 @@ class Attempts:
     checkpoint_s: Floats
     restart_s: Floats
     slow_s: Floats
+    network_s: Floats
     done: Floats
     cause: Ints
     n_accelerators: Ints
@@ -307,8 +349,8 @@ class AttemptLog:
             rows = np.fromiter(self._noted, dtype=np.int64, count=len(self._noted))
             noted = np.array(list(self._noted.values())).T
             kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
-        lost_s, checkpoint_s, restart_s, slow_s = rest
-        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s
+        lost_s, checkpoint_s, restart_s, slow_s, network_s = rest
+        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s
         cause = np.zeros(n, dtype=np.int64)
         cause[list(self._cause)] = list(self._cause.values())
         size = np.asarray(n_accelerators, dtype=np.int64)[job]

@@ -14,6 +14,7 @@ __all__ = [
     "COMPLETION",
     "END_OF_INSTANT",
     "HORIZON",
+    "NETWORK",
     "NODE_EVENT",
     "SCHEDULING",
     "SUBMISSION",
@@ -26,9 +27,11 @@ COMPLETION: Final = 1
 NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
-END_OF_INSTANT: Final = 5
+NETWORK: Final = 5
+END_OF_INSTANT: Final = 6
 """Priorities of events at the same instant, in the order in which they happen: the horizon,
-completions, node events, submissions, the scheduling pass, and the check for the end of the run."""
+completions, node events, submissions, the scheduling pass, new shares of the network, and the check
+for the end of the run."""
 _STOP: Final = 9
 
 

@@ -21,7 +21,7 @@ from simpy.core import StopSimulation
 from simpy.events import Event
 
 from clustersim.engine.allocation_log import AllocationLog
-from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
+from clustersim.engine.attempts import Attempt, AttemptLog, SlowedBy, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.departures import Departures
 from clustersim.engine.ending import Ending
@@ -500,7 +500,7 @@ class Simulation:
             policy.resubmit(job)
         return progress
 
-    def rerate(self, job: int, slowdown: float) -> None:
+    def rerate(self, job: int, slowdown: float, cause: SlowedBy = "nodes") -> None:
         """Change the pace of a running job from now on.
 
         Its estimate stays unchanged, because the scheduler does not learn of the change.
@@ -509,7 +509,9 @@ class Simulation:
         ----------
         job : int
         slowdown : float
-            Time per step divided by the time per step at full speed; finite and at least 1.
+            Time per step divided by the time per step without this cause; finite and at least 1.
+        cause : {"nodes", "network"}
+            What slows the job down. The slowdowns of both causes are multiplied.
 
         Raises
         ------
@@ -524,11 +526,11 @@ class Simulation:
                 f"slowdown of job {job} (counted from 0) is {slowdown}; it must be finite and at"
                 " least 1"
             )
-        if slowdown == attempt.slowdown:
+        if slowdown == attempt.slowed_by(cause):
             return
         now = self.clock.now
         self.clock.cancel(attempt.end)
-        attempt.rerate(now, slowdown)
+        attempt.rerate(now, slowdown, cause)
         # Rounding must not move the end of an almost completed job into the past.
         attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))

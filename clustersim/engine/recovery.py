@@ -29,6 +29,8 @@ class Progress(NamedTuple):
         Time from the previous failure to the first step: detection, scheduling, loading.
     slow_s : float
         Extra time because of slow nodes.
+    network_s : float
+        Extra time because of the position of the job's nodes in the network and of other jobs.
     """
 
     kept_s: float
@@ -36,6 +38,7 @@ class Progress(NamedTuple):
     checkpoint_s: float
     restart_s: float
     slow_s: float = 0.0
+    network_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ _SECTIONS = {
     "supply": "nodes that arrive and leave",
     "serving": "inference services",
     "windows": "windows planned ahead",
+    "network": "the network",
 }
 """Sections of a scenario that a forecast ignores."""
 
@@ -265,6 +266,8 @@ def not_continued(result: Result) -> list[str]:
     found = []
     if isinstance(replayed, Mapping) and replayed.get("exact_estimates"):
         found.append("exact estimates of run times")
+    if isinstance(replayed, Mapping) and replayed.get("network"):
+        found.append(_SECTIONS["network"])
     if isinstance(scenario, Mapping):
         if (scenario.get("scheduler") or {}).get("estimates") == "exact":
             found.append("exact estimates of run times")

@@ -20,7 +20,11 @@ Trunk t lets job k have the share ``q_kt``, which is the solution of
 where ``u_jt`` is the smallest share that any other trunk lets job j have. The job's share is the
 smallest ``q_kt``. If all duties are 1, this is max-min fairness.
 
-A trunk whose largest possible demand fits never binds and is never solved.
+A trunk on which every job could send at a share of 1 never binds and is never solved. This is so if
+
+    d_kt + sum over j != k of p_j d_jt <= C_t for each job k,
+
+with the duties at a share of 1: the mean rate of a job, ``p_j x_j d_jt``, is largest at this share.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +61,7 @@ class NetworkResponse:
     --------
     >>> from clustersim.network import NetworkResponse
     >>> response = NetworkResponse.of_share(0.2)
-    >>> response.slowdown[:4].tolist(), response.duty[:4].round(3).tolist()
+    >>> response.slowdown[:4].round(3).tolist(), response.duty[:4].round(3).tolist()
     ([1.0, 1.05, 1.1, 1.2], [0.2, 0.238, 0.273, 0.333])
     """
 
@@ -82,6 +87,19 @@ class NetworkResponse:
         slowdown = 1.0 - communication_share + communication
         return cls(slowdown, communication / slowdown)
 
+    def at(self, share: float) -> tuple[float, float]:
+        """Return slowdown and duty at a share.
+
+        Examples
+        --------
+        >>> from clustersim.network import NetworkResponse
+        >>> slowdown, duty = NetworkResponse.of_share(0.5).at(0.25)
+        >>> slowdown, duty
+        (2.5, 0.8)
+        """
+        slowdown, duty = _respond(np.array([share]), self.slowdown[None], self.duty[None])
+        return float(slowdown[0]), float(duty[0])
+
 
 class SharedTrunks:
     """The running jobs that share trunks, and the share of each.
@@ -91,7 +109,8 @@ class SharedTrunks:
     capacity_Bps : float64 array (trunks,)
         Capacity of each trunk, one direction (bytes/s).
     tolerance : float
-        A trunk is solved again when the demand on it has changed by more than this part of it.
+        A trunk is solved again when the demand or the load on it has changed by more than this
+        part of it.
 
     Examples
     --------
@@ -114,8 +133,16 @@ class SharedTrunks:
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
-        self._drift = np.zeros(n)
+        self._room = (self.capacity_Bps * _ROOM).tolist()
+        self._mean = [0.0] * n  # expected demand at a share of 1
+        self._alone = [0.0] * n  # at least the largest demand beyond its expected value of a job
+        # Jobs of which no trunk may bind have no rows; they have a share of 1.
+        self._parked: dict[int, _Parked] = {}
+        self._parked_on: list[dict[int, None]] = [{} for _ in range(n)]
+        self._new_parked: set[int] = set()
+        self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
+        self._most = np.ones(n)  # the largest share that each trunk allowed when it was solved
         self._slot_of: dict[int, int] = {}
         self._on = [_Members() for _ in range(n)]
         self._loads: dict[int, _Load] = {}
@@ -132,6 +159,34 @@ class SharedTrunks:
         response: NetworkResponse,
     ) -> None:
         """Add a job, with its demand on each of its trunks at a share of 1 (bytes/s)."""
+        own = _Parked(_list(trunks), _list(demand_Bps), response)
+        duty, waits = float(response.duty[0]), True
+        for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
+            self._mean[trunk] += duty * demand
+            self._alone[trunk] = max(self._alone[trunk], (1.0 - duty) * demand)
+            if self._binds[trunk] or self._may_bind(trunk):
+                waits = False
+                self._wake(trunk)
+        if waits:
+            self._parked[job] = own
+            self._new_parked.add(job)
+            for trunk in own.trunks:
+                self._parked_on[trunk][job] = None
+        else:
+            self._enter(job, own)
+            self._new.add(self._slot_of[job])
+
+    def _wake(self, trunk: int) -> None:
+        """Give rows to all jobs of a trunk that may bind."""
+        for job in list(self._parked_on[trunk]):
+            own = self._parked.pop(job)
+            for other in own.trunks:
+                del self._parked_on[other][job]
+            self._enter(job, own)
+
+    def _enter(self, job: int, entry: _Parked) -> None:
+        """Give rows to a job."""
+        trunks, demand_Bps, response = entry.trunks, entry.demand_Bps, entry.response
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of[job] = rows.take()
         rows.job[slot], rows.share[slot] = job, 1.0
@@ -145,10 +200,16 @@ class SharedTrunks:
         for pair, trunk in enumerate(pairs.trunk[own].tolist(), start=first):
             pairs.place[pair] = self._on[trunk].add(pair)
         self._change(pairs.trunk[own], pairs.demand[own])
-        self._new.add(slot)
 
     def remove(self, job: int) -> None:
         """Remove a job."""
+        self._new_parked.discard(job)
+        parked = self._parked.pop(job, None)
+        if parked is not None:
+            for trunk in parked.trunks:
+                del self._parked_on[trunk][job]
+            self._leave(parked.trunks, parked.demand_Bps, float(parked.response.duty[0]))
+            return
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of.pop(job)
         first, count = int(rows.first[slot]), int(rows.count[slot])
@@ -158,37 +219,51 @@ class SharedTrunks:
             moved = self._on[trunk].remove(int(pairs.place[pair]))
             pairs.place[moved] = pairs.place[pair]
         self._change(trunks, -pairs.demand[own])
-        for trunk in trunks.tolist():
-            if not self._on[trunk].count:  # the sum of what came and went leaves a rest
-                self._demand[trunk] = 0.0
+        duty = float(rows.duties[slot, 0])
+        self._leave(trunks.tolist(), pairs.demand[own].tolist(), duty)
         pairs.give(first, count)
         rows.give(slot)
         self._new.discard(slot)
 
+    def _leave(self, trunks: list[int], demand_Bps: list[float], duty: float) -> None:
+        """Forget the largest possible demand of a job."""
+        for trunk, demand in zip(trunks, demand_Bps, strict=True):
+            self._mean[trunk] -= duty * demand
+            if not self._on[trunk].count and not self._parked_on[trunk]:
+                # The sum of what came and went leaves a rest.
+                self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
+
     def set_capacity(self, trunk: int, capacity_Bps: float) -> None:
         """Change the capacity of a trunk (bytes/s)."""
         self.capacity_Bps[trunk] = capacity_Bps
+        self._room[trunk] = capacity_Bps * _ROOM
+        if self._may_bind(trunk):
+            self._wake(trunk)
         self._drift[trunk] = np.inf
         self._touched.add(trunk)
 
     def share(self, job: int) -> float:
         """Return the share of a job."""
-        return float(self._jobs.share[self._slot_of[job]])
+        return 1.0 if job in self._parked else float(self._jobs.share[self._slot_of[job]])
 
     def slowdown(self, job: int) -> float:
         """Return the step time of a job divided by its step time at a share of 1."""
+        if job in self._parked:
+            return float(self._parked[job].response.slowdown[0])
         return float(self._jobs.slowdown[self._slot_of[job]])
 
     def utilisation(self) -> Floats:
         """Return the expected load of each trunk divided by its capacity."""
-        load = np.zeros(len(self.capacity_Bps))
-        for trunk, on in enumerate(self._on):
-            if on.count:
-                pairs = on.pairs
-                slots = self._pairs.slot[pairs]
-                rates = self._jobs.duty[slots] * self._jobs.share[slots]
-                load[trunk] = (rates * self._pairs.demand[pairs]).sum()
-        return load / self.capacity_Bps
+        rows, pairs = self._jobs, self._pairs
+        slots = np.fromiter(self._slot_of.values(), dtype=np.int64, count=len(self._slot_of))
+        every, owner, _ = rows.ranges(slots)
+        rates = (rows.duty[slots] * rows.share[slots])[owner] * pairs.demand[every]
+        load = np.bincount(pairs.trunk[every], rates, minlength=len(self.capacity_Bps))
+        for own in self._parked.values():
+            duty = own.response.duty[0]
+            for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
+                load[trunk] += duty * demand
+        return np.asarray(load / self.capacity_Bps, dtype=np.float64)
 
     def settle(self) -> list[int]:
         """Solve for the shares after the last changes.
@@ -216,20 +291,25 @@ class SharedTrunks:
                     waiting.add(other)
                     heappush(due, other)
         self._new.clear()
-        return sorted(self._jobs.job[list(changed)].tolist()) if changed else []
+        jobs = self._new_parked.union(self._jobs.job[list(changed)].tolist())
+        self._new_parked.clear()
+        return sorted(jobs)
 
     def _change(self, trunks: Ints, demand: Floats) -> None:
         """Note that the demand on trunks has grown by `demand`."""
         self._demand[trunks] += demand
-        self._drift[trunks] += np.abs(demand)
+        whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])
+        self._drift[trunks] += np.abs(demand) / whole
         self._touched.update(trunks.tolist())
 
     def _is_due(self, trunk: int) -> bool:
         """Return whether a trunk must be solved."""
-        demand = self._demand[trunk]
-        if not demand > self.capacity_Bps[trunk] * _ROOM:
+        if not self._may_bind(trunk):
             return bool(self._binds[trunk])
-        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance * demand)
+        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
+
+    def _may_bind(self, trunk: int) -> bool:
+        return bool(self._mean[trunk] + self._alone[trunk] > self._room[trunk])
 
     def _join(self, slot: int, due: set[int]) -> None:
         """Let a new job share the trunks that need not be solved, at the rates of the others."""
@@ -246,29 +326,34 @@ class SharedTrunks:
     def _solve(self, trunk: int) -> tuple[Ints, Ints]:
         """Solve one trunk; return the slots of jobs whose share moved, and their trunks."""
         rows, pairs = self._jobs, self._pairs
-        capacity = self.capacity_Bps[trunk]
-        self._binds[trunk] = self._demand[trunk] > capacity * _ROOM
         self._drift[trunk] = 0.0
         inside = self._on[trunk].pairs
         slots = pairs.slot[inside]
+        beyond = (1.0 - rows.duties[slots, 0]) * pairs.demand[inside]
+        self._alone[trunk] = float(beyond.max(initial=0.0))
+        self._binds[trunk] = self._may_bind(trunk)
         every, owner, starts = rows.ranges(slots)
-        allowed = pairs.allowed[every]
-        allowed[pairs.trunk[every] == trunk] = 1.0
-        caps = np.minimum.reduceat(allowed, starts) if len(slots) else np.zeros(0)
+        others = pairs.trunk[every]
+        before = _elsewhere(pairs.allowed[every], owner, starts)
+        caps = before[others == trunk]
         share, rate = rows.share[slots], rows.share[slots] * rows.duty[slots]
         if self._binds[trunk]:
             found = self._fixed_point(trunk, slots, pairs.demand[inside], caps)
         else:
             found = np.ones(len(slots))
         pairs.allowed[inside] = np.minimum(found, 1.0)
+        self._most[trunk] = found.max(initial=0.0)
         rows.share[slots] = np.minimum(found, caps)
         self._respond(slots)
-        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)
-        others = pairs.trunk[every]
-        np.add.at(self._drift, others, pairs.demand[every] * drift[owner])
+        # The load of another trunk depends on the rate of a job, and on the share that the job
+        # could have there, as far as jobs that get more can tell the difference.
+        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)[owner]
+        after, most = _elsewhere(pairs.allowed[every], owner, starts), self._most[others]
+        could = np.abs(np.minimum(after, most) - np.minimum(before, most))
+        drift = np.maximum(drift, rows.duty[slots][owner] * could)
+        np.add.at(self._drift, others, pairs.demand[every] / self.capacity_Bps[others] * drift)
         self._drift[trunk] = 0.0
-        moved = rows.share[slots] != share
-        return slots[moved], np.unique(others[moved[owner]])
+        return slots[rows.share[slots] != share], np.unique(others[drift > 0.0])
 
     def _fixed_point(self, trunk: int, slots: Ints, demand: Floats, caps: Floats) -> Floats:
         """Return the share that a trunk allows each of its jobs, given their caps elsewhere."""
@@ -293,6 +378,19 @@ class SharedTrunks:
         rows.slowdown[slots], rows.duty[slots] = _respond(
             rows.share[slots], rows.slowdowns[slots], rows.duties[slots]
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parked:
+    """Trunks of a job, its demand on each (bytes/s), and its response."""
+
+    trunks: list[int]
+    demand_Bps: list[float]
+    response: NetworkResponse
+
+
+def _list(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else np.asarray(values).tolist()
 
 
 class _Members:
@@ -348,6 +446,17 @@ class _Load:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(rising > 1e-12 * self._growing[0], rest / rising, np.inf)
         return np.maximum(found, np.finfo(np.float64).tiny)
+
+
+def _elsewhere(allowed: Floats, owner: Ints, starts: Ints) -> Floats:
+    """Return, for each pair, the smallest share that the other trunks of its job allow."""
+    if not len(allowed):
+        return allowed
+    least = np.minimum.reduceat(allowed, starts)[owner]
+    at_least = allowed == least
+    second = np.minimum.reduceat(np.where(at_least, 1.0, allowed), starts)[owner]
+    shared = np.add.reduceat(at_least, starts, dtype=np.int64)[owner] > 1
+    return np.where(at_least & ~shared, second, least)
 
 
 def _respond(share: Floats, slowdowns: Floats, duties: Floats) -> tuple[Floats, Floats]:

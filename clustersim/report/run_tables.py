@@ -44,6 +44,7 @@ _OF_RESULT = {
     "serving": "serving",
     "costs": "costs",
     "windows": "windows",
+    "network_load": "network_load",
 }
 """Name of the CSV file of each table of a result, without its suffix."""
 

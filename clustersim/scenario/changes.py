@@ -24,6 +24,7 @@ __all__ = [
     "change_items",
     "key_of",
     "named_element",
+    "network_of",
     "open_path",
     "set_path",
     "split_path",
@@ -62,6 +63,18 @@ def split_path(path: str) -> list[str]:
             path, "is not a path such as workload.load; names that contain dots must be quoted"
         )
     return parts
+
+
+def network_of(changes: Sequence[str]) -> dict[str, Any] | None:
+    """Return the section ``network`` that changes make; None without changes.
+
+    Examples
+    --------
+    >>> network_of(["network.contention=false", "network.load_balancing=ecmp"])
+    {'contention': False, 'load_balancing': 'ecmp'}
+    """
+    items = change_items(changes)
+    return {split_path(path)[-1]: value for path, value in items} if items else None
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from clustersim.performance import CoefficientDraw
 from clustersim.scenario.draws import draw_catalogue, open_draw
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.scenario import LoadedScenario, Scenario
+from clustersim.simulation.networked.network_model import at_port_rate
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.workload import WorkloadSpec, load_workload
@@ -35,7 +36,8 @@ class Platform(Brief):
     workload : WorkloadSpec or None
         The workload model, if the scenario generates its jobs.
     speeds : Speeds
-        Speeds of models on the pools of the cluster, with the scenario's coefficients.
+        Speeds of models on the pools of the cluster, with the scenario's coefficients; at the rate
+        of the network's ports if the scenario has a section `network`.
     """
 
     catalogue: Catalogue
@@ -87,7 +89,8 @@ def open_platform(loaded: LoadedScenario) -> Platform:
         draw=draw,
         precision=scenario.performance.precision,
     )
-    speeds = Speeds(cluster, catalogue, model)
+    at_ports = cluster if scenario.network is None else at_port_rate(cluster)
+    speeds = Speeds(at_ports, catalogue, model)
     return Platform(catalogue, spec, cluster, workload, speeds)
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -26,6 +27,7 @@ from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.scenario_jobs import jobs_of_log, jobs_of_model, read_log, streams_of
 from clustersim.simulation.load import OfferedWork, offered_work
+from clustersim.simulation.networked.network_model import network_model
 from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
@@ -70,7 +72,8 @@ class ResolvedScenario(Brief):
     dated : RunCalendar
         The calendar of the run, and the origin of its date.
     run_times : Runtimes
-        Run time of each job on each pool, with the software available when the job is submitted.
+        Run time of each job on each pool, with the software available when the job is submitted,
+        at the ideal placement if the network is simulated.
     services : list of ServiceDemand
         Inference services and the nodes that they need in each hour.
     costs : RunCosts
@@ -246,6 +249,7 @@ def offered_work_of(loaded: LoadedScenario, platform: Platform) -> OfferedWork:
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
             spans=scheduling.span_pools is not None,
+            network=network_model(loaded.scenario.network, platform.cluster),
         )
 
 
@@ -279,13 +283,21 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
         policy=scheduler.policy,
         options=scheduler.options,
         placement=scheduler.placement,
-        placement_options=scheduler.placement_options,
+        placement_options=_placement_options(loaded.scenario),
         choose=scheduler.choose,
         wait_for_best=scheduler.wait_for_best,
         span_pools=scheduler.span_pools,
         exact_estimates=scheduler.estimates == "exact",
         folder=loaded.folder,
     )
+
+
+def _placement_options(scenario: Scenario) -> dict[str, Any]:
+    """Return the options of the placement, with a seed for random choices."""
+    options = scenario.scheduler.placement_options
+    if scenario.scheduler.placement != "random" or "seed" in options:
+        return options
+    return {**options, "seed": int(streams_of(scenario)("placement").integers(2**62))}
 
 
 @contextmanager
@@ -303,6 +315,7 @@ def fields_named(loaded: LoadedScenario) -> Iterator[None]:
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
+    "network": "network",
     "quotas": "scheduler.options.quotas",
     "failures": "failures",
     "supply": "supply",

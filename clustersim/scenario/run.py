@@ -87,6 +87,7 @@ def run_scenario(
             run_times=resolved.run_times,
             node_events=events,
             recovery=None if events is None else resolved.recovery(),
+            network=resolved.scenario.network,
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,

@@ -33,6 +33,7 @@ from clustersim.scenario.log_clock import clock_of_log
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scenario.sections import Performance, ScenarioWorkload, Scheduler, Text
 from clustersim.shipped import existing_file
+from clustersim.simulation.networked.network_spec import NetworkSpec
 from clustersim.simulation.software import Software
 from clustersim.units import Duration
 from clustersim.workload import JobLog
@@ -93,6 +94,12 @@ class Scenario(Cases):
         None,
         description="what is planned in advance: maintenance windows, reservations, and hero jobs "
         "for which nodes are drained; by default nothing",
+    )
+    network: NetworkSpec | None = Field(
+        None,
+        description="how the position of its nodes in the network, and other jobs on its links, "
+        "slow a job down; needs a placement that tracks nodes. By default the network of a pool "
+        "has one speed for all jobs, wherever they are",
     )
     energy: EnergySpec | None = Field(
         None, description="power and electricity; by default not computed"

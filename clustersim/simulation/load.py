@@ -25,6 +25,7 @@ from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
 from clustersim.scheduling import Pooled
 from clustersim.simulation.eligibility import Choose, find_eligibility
+from clustersim.simulation.networked.network_model import NetworkModel
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.speeds import Speeds
 from clustersim.workload import JobClass, WorkloadSpec
@@ -140,6 +141,7 @@ def offered_work(
     choose: Choose = "fastest",
     wait_for_best: bool = False,
     spans: bool = False,
+    network: NetworkModel | None = None,
 ) -> OfferedWork:
     """Return the work of jobs, and the arrival rate at which the offered load is 1.
 
@@ -159,6 +161,8 @@ def offered_work(
         pool, only that pool is used.
     spans : bool
         Whether jobs can run on several pools at once.
+    network : NetworkModel, optional
+        If the network is simulated, jobs have the speed of their typical placement.
 
     Returns
     -------
@@ -176,6 +180,8 @@ def offered_work(
         kinds = kinds.drop(columns="vc")
     partitions = build_partitions(speeds.cluster, Pooled)
     runtimes = find_runtimes(kinds, speeds)
+    if network is not None:
+        runtimes = network.expected(runtimes, kinds, exact=True)
     eligible = find_eligibility(
         kinds,
         speeds.cluster,

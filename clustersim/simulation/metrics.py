@@ -32,6 +32,7 @@ __all__ = [
     "jct_s",
     "lost_work",
     "mean_utilisation",
+    "network_loss",
     "pool_utilisation",
     "run_s",
     "served",
@@ -259,6 +260,11 @@ def ettr(attempts: pd.DataFrame) -> float:
 def lost_work(attempts: pd.DataFrame) -> float:
     """Lost work as a share of the accelerator-seconds that attempts used; NaN if none were used."""
     return _share_of_time(attempts, "lost_s")
+
+
+def network_loss(attempts: pd.DataFrame) -> float:
+    """Time lost to the network as a share of the accelerator-seconds that attempts used."""
+    return _share_of_time(attempts, "network_s")
 
 
 def _share_of_time(attempts: pd.DataFrame, part: str) -> float:

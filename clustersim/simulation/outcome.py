@@ -67,8 +67,15 @@ def result_of(
         of_all = np.zeros(len(job_rows), dtype=np.int64)
         of_all[rows] = by_policy
         job_rows["preemptions"] = of_all
-    if ran.node_events is not None or by_policy.any() or record.attempts.has_sizes(asked):
-        attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+    if (
+        ran.node_events is not None
+        or ran.by_network
+        or by_policy.any()
+        or record.attempts.has_sizes(asked)
+    ):
+        attempts = tables.attempts_table(
+            jobs, rows, record, cluster, partitions, network=ran.by_network
+        )
     if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
         if demands:
@@ -92,7 +99,18 @@ def result_of(
             eligible.choices,
             eligible.choice_of[rows],
         )
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
+    return Result(
+        job_rows,
+        allocated,
+        use,
+        total,
+        {},
+        attempts,
+        outages,
+        serving,
+        windows=windows,
+        network_load=ran.network_load,
+    )
 
 
 def fleet_facts(cluster: Cluster, placement: str) -> dict[str, Any]:

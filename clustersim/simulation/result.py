@@ -40,12 +40,13 @@ _FILES = {
     "serving": "serving",
     "costs": "costs",
     "windows": "windows",
+    "network_load": "network_load",
 }
 """Name of the Parquet file of each table, without its suffix."""
 PROVENANCE = "provenance.json"
 _HASHES = "sha256"
 """Key of the hashes of the tables in the provenance file."""
-_OPTIONAL = ("attempts", "outages", "serving", "costs", "windows")
+_OPTIONAL = ("attempts", "outages", "serving", "costs", "windows", "network_load")
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +80,9 @@ class Result(Brief):
     windows : pandas.DataFrame or None
         Maintenance, reservations in advance and hero jobs, with the accelerator-seconds that were
         kept free for them; None if nothing was planned in advance.
+    network_load : pandas.DataFrame or None
+        Load of the trunks with the most load, over time; None if jobs did not slow each other down
+        in the network.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
@@ -110,6 +114,7 @@ class Result(Brief):
     serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
     windows: pd.DataFrame | None = None
+    network_load: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         whole = self.summary.iloc[0].to_dict() if len(self.summary) else {}

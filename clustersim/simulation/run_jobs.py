@@ -21,12 +21,14 @@ from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
 from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.limits import Limits
+from clustersim.engine.network_driver import NetworkDriver
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError
+from clustersim.network import Communication
 from clustersim.scheduling import JobColumns, NodePlacement, Partition, Placement, Policy
 from clustersim.scheduling.holding import Part, Split, work_shares
 from clustersim.scheduling.plugins import plugin_file
@@ -35,6 +37,8 @@ from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility
 from clustersim.simulation.entry_limits import EntryLimits, least_sizes
+from clustersim.simulation.networked.network_model import NetworkModel, check_network_placement
+from clustersim.simulation.networked.trunk_loads import TrunkLoads
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.simulation.window_costs import Held
 from clustersim.simulation.windows import Planned, hero_jobs, jobs_of_windows
@@ -60,6 +64,9 @@ class Ran:
     kept_free: Held | None = None
     estimate_s: Floats | None = None
     notes: Sequence[str] = ()
+    by_network: bool = False
+    """Whether the network slowed jobs down."""
+    network_load: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ class Setting:
     longest_call_s: float
     split: Split | None
     by_node: bool
+    network: NetworkModel | None
     check: Callable[[Simulation], None] | None
     progress: Callable[[int, int], None] | None
 
@@ -100,6 +108,8 @@ def run_jobs(
         outages = merge(outages, maintenance_events(ahead.windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
+    if setting.network is not None:
+        check_network_placement(setting.network, partitions, spans=setting.split is not None)
     simulation: Simulation | None = None
 
     def progress() -> tuple[int, float] | None:
@@ -140,6 +150,9 @@ def run_jobs(
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         if not setting.planned.is_empty:
             ahead.drive(simulation, jobs, rows, heroes)
+        loads = TrunkLoads()
+        if setting.network is not None:
+            _drive_network(simulation, setting.network, rows, loads)
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
@@ -147,6 +160,7 @@ def run_jobs(
     shares = _work_shares(record.attempts, columns, _columns(runtimes.run_s, rows), partitions)
     events = None if driver is None else driver.log
     ran = Ran(rows, partitions, record, events, held, shares)
+    ran = _with_network(ran, setting.network, loads)
     if driver is None or setting.planned.is_empty:
         return ran
     estimate_s = runtimes.estimate_s[:, rows]
@@ -171,6 +185,38 @@ def _now_and_then(
             due_s = time.monotonic() + _REPORT_S
 
     return report
+
+
+def _with_network(ran: Ran, network: NetworkModel | None, loads: TrunkLoads) -> Ran:
+    """Add the load of the network to the record of a run."""
+    if network is None:
+        return ran
+    if not network.spec.contention:
+        return replace(ran, by_network=True)
+    pools = [pool.name for pool in network.cluster.pools]
+    return replace(ran, by_network=True, network_load=loads.table(network.links, pools))
+
+
+def _drive_network(
+    simulation: Simulation,
+    network: NetworkModel,
+    rows: npt.NDArray[np.intp],
+    loads: TrunkLoads,
+) -> None:
+    """Let the network slow jobs down in a simulation that has not started yet."""
+    row_of = rows.tolist()
+
+    def communication_of(job: int, pool: int, n: int, inside: int) -> Communication:
+        return network.communication_of(row_of[job], pool, n, inside)
+
+    NetworkDriver(
+        simulation,
+        network.links,
+        communication_of,
+        contention=network.spec.contention,
+        tolerance=network.spec.tolerance,
+        observer=loads,
+    )
 
 
 class _Ahead:

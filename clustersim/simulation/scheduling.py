@@ -31,9 +31,9 @@ class Scheduling:
         ``FILE.py:ClassName``.
     placement : str or type of Placement
         A name in ``clustersim.scheduling.PLACEMENTS`` such as ``pooled`` or ``consolidate``, a
-        class, or ``FILE.py:ClassName``. It decides which
-        nodes stay free for other jobs. The speed of a job does not depend on the position of its
-        nodes in the network (slow nodes and failures aside).
+        class, or ``FILE.py:ClassName``. It decides which nodes stay free for other jobs. The speed
+        of a job depends on the position of its nodes in the network only in runs with a `network`
+        (slow nodes and failures aside).
     options, placement_options : mapping of str to object
         Options of the policy and of the placement; `clustersim policies` lists them.
     choose : {"fastest", "best_value", "listed"}

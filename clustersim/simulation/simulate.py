@@ -34,6 +34,8 @@ from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.entry_limits import quotas_of_policy
+from clustersim.simulation.networked.network_model import at_port_rate, network_model
+from clustersim.simulation.networked.network_spec import NetworkSpec
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result
@@ -93,6 +95,7 @@ def simulate(
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
+    network: NetworkSpec | Mapping[str, Any] | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
     check: bool = False,
@@ -119,6 +122,10 @@ def simulate(
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
+    network : NetworkSpec or mapping, optional
+        How the network slows jobs down, as in the section ``network`` of a scenario. By default
+        the speed of a job does not depend on where its nodes are. `run_times` computed in advance
+        must be those of :func:`~clustersim.simulation.networked.network_model.at_port_rate`.
     horizon_s : float, optional
         Time (seconds) at which the simulation stops. By default it stops when no job runs and no
         future event can start a job.
@@ -170,9 +177,14 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
+    model = network_model(network, cluster)
     if not isinstance(run_times, Runtimes):
-        run_times = find_runtimes(jobs, Speeds(cluster, catalogue, run_times))
+        fastest = cluster if model is None else at_port_rate(cluster)
+        run_times = find_runtimes(jobs, Speeds(fastest, catalogue, run_times))
+    run_s = run_times.run_s
     runtimes = _with_estimates(run_times, recovery, exact=scheduling.exact_estimates)
+    if model is not None:
+        runtimes = model.expected(runtimes, jobs, exact=scheduling.exact_estimates)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with stopped_if_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
@@ -191,9 +203,11 @@ def simulate(
             longest_call_s=scheduling.longest_call_s,
             split=scheduling.span_pools,
             by_node=by_node,
+            network=model,
             check=check_accelerators if check else None,
             progress=progress,
         )
+        runtimes = replace(runtimes, run_s=run_s)
         ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
     result = result_of(jobs, ran, cluster, eligible, services, spans=spans)
@@ -203,6 +217,7 @@ def simulate(
         names = [pool.name for pool in cluster.pools]
         facts[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
+    notes += [] if model is None else model.notes()
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
@@ -312,6 +327,7 @@ def replay(
     span_pools: Split | None = None,
     exact_estimates: bool = False,
     windows: Mapping[str, Any] | None = None,
+    network: NetworkSpec | Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -338,8 +354,9 @@ def replay(
     windows : mapping, optional
         Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
         scenario. A pool without topology then has nodes of one accelerator each.
-    check, progress
-        See :func:`simulate`.
+    network, check, progress
+        See :func:`simulate`. A recorded duration refers to the ideal placement: as few nodes as
+        possible, and free links.
     provenance : mapping, optional
         Facts to add to the provenance of the result.
 
@@ -390,5 +407,13 @@ def replay(
         exact_estimates=exact_estimates,
     )
     ahead = None if planned.is_empty else NodeEvents((), planned=planned)
-    result = simulate(jobs, cluster, scheduling, node_events=ahead, check=check, progress=progress)
+    result = simulate(
+        jobs,
+        cluster,
+        scheduling,
+        node_events=ahead,
+        network=network,
+        check=check,
+        progress=progress,
+    )
     return result.with_provenance(provenance or {})

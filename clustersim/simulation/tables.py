@@ -296,6 +296,8 @@ def attempts_table(
     record: RunRecord,
     cluster: Cluster,
     partitions: list[Partition],
+    *,
+    network: bool = False,
 ) -> pd.DataFrame:
     """Return one row per attempt at a job.
 
@@ -305,11 +307,11 @@ def attempts_table(
         ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
         attempt on several), ``n_accelerators`` (that it held in all),
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
-        ``restart_s``, ``slow_s``, in seconds), ``done`` (the share of the job's work that it did
-        and kept) and ``stopped`` (why it was stopped before the job was done, see
-        :data:`STOPS`; empty if it was not); in order of job, then of start. For an attempt that is
-        still running, ``end_s`` is the end of the simulation, and all its work so far counts as
-        kept.
+        ``restart_s``, ``slow_s``, and ``network_s`` with `network`, in seconds), ``done`` (the
+        share of the job's work that it did and kept) and ``stopped`` (why it was stopped before
+        the job was done, see :data:`STOPS`; empty if it was not); in order of job, then of start.
+        For an attempt that is still running, ``end_s`` is the end of the simulation, and all its
+        work so far counts as kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -318,6 +320,7 @@ def attempts_table(
     at = np.arange(len(job))
     end = attempts.end_s[order]
     row = simulated[job]
+    parts = [name for name in Progress._fields if network or name != "network_s"]
     return pd.DataFrame(
         {
             "job_id": jobs["job_id"].to_numpy()[row],
@@ -329,7 +332,7 @@ def attempts_table(
             "n_accelerators": attempts.n_accelerators[order],
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
-            **{name: getattr(attempts, name)[order] for name in (*Progress._fields, "done")},
+            **{name: getattr(attempts, name)[order] for name in (*parts, "done")},
             "stopped": _labelled(attempts.cause[order], list(STOPS.values())),
         }
     )

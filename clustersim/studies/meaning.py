@@ -26,6 +26,7 @@ SET_THE_RATE = (
     "performance",
     "scheduler.choose",
     "scheduler.wait_for_best",
+    "network",
 )
 """Parts of a scenario on which the jobs per day at a load of 1 depend; see `offered_work`."""
 BUT = (
@@ -72,10 +73,16 @@ def load_notes(
 
 
 def placement_notes(spec: StudySpec, tree: Mapping[str, Any]) -> list[str]:
-    """Return a note on the limits of placements, for studies of policies or placements."""
+    """Return a note on the limits of placements, for studies of policies or placements.
+
+    There is none if the network is simulated.
+    """
     paths = list(dict.fromkeys(path for _, path in spec.named_paths))
     compared = ("scheduler", "scheduler.policy", "scheduler.placement")
-    if any(path in compared for path in _with_cases(spec, tree, paths)):
+    varied = list(_with_cases(spec, tree, paths))
+    if tree.get("network") is not None or any(_within(path, ("network",)) for path in varied):
+        return []
+    if any(path in compared for path in varied):
         return [f"Note: {SPEED_NOTE}."]
     return []
 

@@ -215,7 +215,7 @@ def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str
     part = scenario.model_dump(
         mode="json",
         exclude_none=True,
-        include={"catalogue", "cluster", "workload", "performance"}
+        include={"catalogue", "cluster", "network", "workload", "performance"}
         | ({"scheduler"} if scheduler else set()),
     )
     if "generate" in part["workload"]:

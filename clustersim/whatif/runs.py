@@ -185,7 +185,7 @@ def _platform_key(loaded: LoadedScenario) -> str:
     part = loaded.scenario.model_dump(
         mode="json",
         exclude_none=True,
-        include={"catalogue", "cluster", "workload", "performance"},
+        include={"catalogue", "cluster", "network", "workload", "performance"},
     )
     for name in ("scale", "resample"):
         part["workload"].pop(name, None)

@@ -29,6 +29,7 @@ from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
 from tests.benchmarks.flows_on_fat_tree import flows_on_fat_tree
+from tests.benchmarks.network_runs import network
 from tests.benchmarks.passes import coming_jobs, four_pools, passes
 from tests.benchmarks.placements import placements
 from tests.benchmarks.quotas import quotas_against_easy
@@ -47,6 +48,7 @@ def main() -> None:
         "placements": placements,
         "studies": studies,
         "flows": flows_on_fat_tree,
+        "network": network,
         "passes": passes,
         "policies": policies,
         "simulation": simulation,

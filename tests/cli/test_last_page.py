@@ -128,6 +128,7 @@ def test_the_command_of_a_replay_repeats_every_argument() -> None:
     more += ["--time-zone", "Europe/Berlin", "--columns", "job_id=Job Number,gpus=GPUs"]
     more += ["--option", "cost=0", "--option", "x=1", "--placement-option", "y=2"]
     more += ["--span-pools", "equal", "--maintenance", "gpu@1h+2h", "--reserve", "gpu:4@1h+2h=ann"]
+    more += ["--network", "contention=true", "--network", "load_balancing=ecmp"]
     covered = set()
     for own in (*size, [*size[1], "--catalogue", "b.yaml"]):
         words = ["replay", "my jobs.csv", "--policy", "easy", *own, *more, "--out", "again"]
@@ -151,7 +152,8 @@ def parsed(command: str) -> dict[str, Any]:
     ("words", "command", "aside"),
     [
         (
-            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' --plugins mine.py "
+            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' "
+            "--network tolerance=0.02 --plugins mine.py "
             "--catalogue 'my chips.yaml' --catalogue b.yaml --explain",
             run_command,
             {"study", "key", "check", "csv", "report", "json", "quiet"},
@@ -163,6 +165,7 @@ def parsed(command: str) -> dict[str, Any]:
                 "scenario",
                 "seed",
                 "changes",
+                "network",
                 "plugins",
                 "catalogue",
                 "check",

@@ -119,9 +119,9 @@ def test_a_job_stopped_twice_resumed_twice_and_slowed() -> None:
     np.testing.assert_allclose(
         rows(record.attempts, "start_s", "end_s", *PARTS),
         [
-            (0, 25, 20, 3, 2, 0, 0),
-            (25, 43, 12, 0, 1, 5, 0),
-            (43, 127, 68, 0, 6, 5, 5),
+            (0, 25, 20, 3, 2, 0, 0, 0),
+            (25, 43, 12, 0, 1, 5, 0, 0),
+            (43, 127, 68, 0, 6, 5, 5, 0),
         ],
         atol=1e-9,
     )
@@ -201,12 +201,26 @@ def test_a_slowed_job_ends_later_and_its_old_end_does_not_prolong_the_run() -> N
     assert rows(record.attempts, "kept_s", "slow_s") == [(100, 7.5)]
 
 
+def test_slow_nodes_and_the_network_slow_a_job_down_together() -> None:
+    """100 s of work: 20 s at full speed, 40 s at a quarter, then half as fast through the network.
+
+    10 s of work in 40 s; a network without delay would have saved 20 s, and the slow node costs the
+    other 10 s.  The 70 s that are left take 140 s.
+    """
+    there = simulation([(0, 8, 100)])
+    at(there, 20, lambda: there.rerate(0, 2.0))
+    at(there, 20, lambda: there.rerate(0, 2.0, "network"))
+    at(there, 60, lambda: there.rerate(0, 1.0))
+    record = there.run()
+    assert rows(record.attempts, "end_s", *PARTS) == [(200, 100, 0, 0, 0, 10, 90)]
+
+
 def test_what_runs_at_the_horizon_has_done_what_its_pace_allows() -> None:
     there = simulation([(0, 8, 100)], horizon_s=80)
     at(there, 20, lambda: there.rerate(0, 3.0))
     record = there.run()
     np.testing.assert_allclose(
-        rows(record.attempts, *PARTS, "done"), [(40, 0, 0, 0, 40, 0.4)], atol=1e-9
+        rows(record.attempts, *PARTS, "done"), [(40, 0, 0, 0, 40, 0, 0.4)], atol=1e-9
     )
     assert math.isnan(record.attempts.end_s[0])
     assert math.isnan(record.finish_s[0])

@@ -1,4 +1,4 @@
-"""Placement does not change a job's speed, and every place that offers placements says so."""
+"""Without a network, placement does not change a job's speed, and what offers one says so."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def test_the_note_is_true() -> None:
     assert times[0] == times[1] == times[2]
 
 
+def test_with_a_network_it_is_not() -> None:
+    times = []
+    for name in ("consolidate", "spread"):
+        tree = scenario(name) | {"network": {"contention": False}}
+        table = run_scenario(define_scenario(tree)).jobs
+        times.append((table["finish_s"] - table["start_s"]).mean())
+    assert times[0] < times[1]
+
+
 def test_schema_help_and_check_policy_say_it(capsys: pytest.CaptureFixture[str]) -> None:
     field = schema("scenario")["$defs"]["Scheduler"]["properties"]["placement"]
     assert "how fast a job runs does not depend" in field["description"]
@@ -66,7 +75,7 @@ def test_schema_help_and_check_policy_say_it(capsys: pytest.CaptureFixture[str])
 
 
 def notes(**fields: Any) -> list[str]:
-    made = define_study({"name": "s", "base": scenario(), "replications": 1, **fields}, check=False)
+    made = define_study({"name": "s", "replications": 1, "base": scenario(), **fields}, check=False)
     return placement_notes(made.spec, made.base.tree)
 
 
@@ -75,6 +84,9 @@ def test_studies_of_placements_and_policies_say_it() -> None:
     assert note.startswith("Note: placement decides")
     assert notes(parameters={"scheduler.policy": ["fcfs", "easy"]}) == [note]
     assert notes(parameters={"workload.jobs": [5, 6]}) == []
+    placements = {"scheduler.placement": ["consolidate", "spread"]}
+    assert notes(base=scenario() | {"network": {}}, parameters=placements) == []
+    assert notes(parameters=placements | {"network.contention": [True, False]}) == []
     study = load_study(EXPERIMENTS / "policy_comparison.yaml", quick=True)
     assert placement_notes(study.spec, study.base.tree) == [note]
 

@@ -10,7 +10,7 @@ from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from tests.simulation.fleets import cluster, crowd, pool
 
-PLACEMENTS = ("topology_aware", "fragmentation_aware", "buddy_cells")
+PLACEMENTS = ("topology_aware", "fragmentation_aware", "buddy_cells", "random")
 NEED_OPTIONS = {"max_throughput_per_cost", "kueue", "kai"}
 
 

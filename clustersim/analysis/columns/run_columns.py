@@ -230,6 +230,7 @@ ATTEMPTS = (
     Column("checkpoint_s", "time spent writing checkpoints", "duration"),
     Column("restart_s", "time spent restarting", "duration"),
     Column("slow_s", "time lost to slow nodes", "duration"),
+    Column("network_s", "time lost to the network, if it is simulated", "duration"),
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
     Column(
         "stopped",
@@ -256,6 +257,13 @@ OUTAGES = (
         "`failure`, `slowdown`, `repair` (of a slow node), `maintenance`, `service`, "
         "`late delivery`, `no room` (no power or space) or `retirement`",
     ),
+)
+NETWORK_LOAD = (
+    Column("time_s", "time from which on the load is this", "duration"),
+    _POOL,
+    Column("level", "`leaf`, `spine` or `datacenter`"),
+    Column("group", "number of the leaf or pod in the pool"),
+    Column("utilisation", "expected load of the trunk, divided by its capacity", "share"),
 )
 WINDOWS = (
     Column("name", "name of the window, or the id of a hero job"),
@@ -407,6 +415,13 @@ RUN_TABLES = (
         "window that was planned in advance, or hero job that had to wait",
         WINDOWS,
         "with the key `windows`",
+    ),
+    Table(
+        "network_load",
+        "network_load.parquet",
+        "instant and trunk, for the trunks with the most load",
+        NETWORK_LOAD,
+        "with the key `network`, if jobs slow each other down",
     ),
     Table("serving", "serving.parquet", "step of a service", SERVING_TABLE, SERVING),
     Table(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.metric import Metric
+from clustersim.analysis.on_request import network_loss
 from clustersim.analysis.part import Part
 from clustersim.analysis.policy.fairness import accelerator_s_of_jobs, jains_index, user_index
 from clustersim.analysis.policy.preemption import CAUSES, lost_share
@@ -374,7 +375,7 @@ def _goodput() -> Iterator[Metric]:
             "runtime",
             "runtime goodput",
             "Share of the allocated time that makes progress that is kept, without lost work, "
-            f"checkpoints, restarts and slow nodes ({mpg}).{weighted}",
+            f"checkpoints, restarts, slow nodes and waits for the network ({mpg}).{weighted}",
         ),
         (
             "program",
@@ -408,6 +409,7 @@ SERIES: Mapping[str, Series] = MappingProxyType(
         "finish_time_fairness": _rho,
         "preemptions": _preemptions,
         "met_deadline": _met,
+        "network_s": network_loss.network_s,
     }
 )
 """Quantities of jobs whose distributions are kept if a metric of them is asked for."""
@@ -420,4 +422,5 @@ METRICS = (
     *_free(),
     *_goodput(),
     *_kept_free(),
+    *network_loss.METRICS,
 )

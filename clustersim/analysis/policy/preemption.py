@@ -11,7 +11,14 @@ from clustersim.engine.attempts import StopCause
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import STOPS
 
-__all__ = ["CAUSES", "by_policy", "lost_accelerator_s", "lost_share", "stops_table"]
+__all__ = [
+    "CAUSES",
+    "by_policy",
+    "lost_accelerator_s",
+    "lost_share",
+    "lost_to_network_s",
+    "stops_table",
+]
 
 NODE, CANCELLED = STOPS[StopCause.NODE], STOPS[StopCause.CANCELLED]
 PREEMPTED = tuple(
@@ -36,6 +43,16 @@ def lost_accelerator_s(result: Result) -> Floats:
     if table is None:
         return np.zeros(len(result.jobs))
     lost = (table["n_accelerators"] * table["lost_s"]).to_numpy(dtype=np.float64)
+    total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
+    return total
+
+
+def lost_to_network_s(result: Result) -> Floats:
+    """Return the time that each job lost to the network, seconds (jobs,)."""
+    table = result.attempts
+    if table is None or "network_s" not in table:
+        return np.zeros(len(result.jobs))
+    lost = table["network_s"].to_numpy(dtype=np.float64)
     total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
     return total
 

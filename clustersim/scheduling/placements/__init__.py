@@ -8,6 +8,7 @@ from clustersim.scheduling.placements.fragmentation_aware import FragmentationAw
 from clustersim.scheduling.placements.names import PLACEMENTS
 from clustersim.scheduling.placements.network import Level, levels_of
 from clustersim.scheduling.placements.nodes import ManyNodes, NodeFree, Nodes
+from clustersim.scheduling.placements.random_nodes import RandomNodes
 from clustersim.scheduling.placements.spread import Spread
 from clustersim.scheduling.placements.topology_aware import TopologyAware
 from clustersim.scheduling.placements.whole_nodes import WholeNodes
@@ -25,6 +26,7 @@ __all__ = [
     "Nodes",
     "Placement",
     "Pooled",
+    "RandomNodes",
     "Spread",
     "TopologyAware",
     "WholeNodes",

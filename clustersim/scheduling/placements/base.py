@@ -3,8 +3,9 @@
 A placement owns the free accelerators of one partition. ``take`` allocates some for a gang or
 returns None if the gang does not fit; ``give`` frees them.
 
-A placement decides which nodes stay free for other jobs. It does not change the speed of a job:
-the run time depends on the pool, not on the position of the nodes in the network.
+A placement decides which nodes stay free for other jobs. In runs with a ``network`` section it also
+decides how fast a job runs; in others, the run time depends on the pool, not on the position of the
+nodes in the network.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from clustersim.scheduling.placements.nodes import Nodes
 __all__ = ["SPEED_NOTE", "Placement", "Pooled"]
 
 SPEED_NOTE = (
-    "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
-    "on where in the network its nodes are (slow nodes and failures aside)"
+    "placement decides which nodes stay free for other jobs; without a `network` section, how fast "
+    "a job runs does not depend on where in the network its nodes are (slow nodes and failures "
+    "aside)"
 )
 """Note on what a placement does not affect; shown wherever the user chooses a placement."""
 

@@ -17,7 +17,8 @@ __all__ = ["NodePlacement"]
 class NodePlacement(Placement):
     """Base class of placements that track nodes; user-defined placements override ``choose``.
 
-    The choice decides which nodes stay free for other jobs. It does not change the speed of a job.
+    The choice decides which nodes stay free for other jobs. It changes the speed of a job only in
+    runs with a ``network`` section.
 
     Attributes
     ----------
@@ -72,6 +73,20 @@ class NodePlacement(Placement):
         [(0, 8), (2, 3)]
         """
         raise NotImplementedError
+
+    def ranks_follow_choice(self) -> bool:
+        """Return whether ranks of a gang follow the order of the nodes that ``choose`` returns.
+
+        By default, they follow the location of the nodes. This matters in runs with a ``network``
+        section.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> Consolidate(n_nodes=2, chips_per_node=8).ranks_follow_choice()
+        False
+        """
+        return False
 
     def take(self, n: int) -> Nodes | None:
         nodes = self.choose(n, self.free_by_node()) if n <= self.free else None

@@ -1,0 +1,229 @@
+"""Demand of running gangs on the trunks that may limit them.
+
+:mod:`~clustersim.network.gang_traffic` computes the bytes of many gangs on all trunks. A simulation
+needs, at each start of a gang, only the trunks that can ever be full, and mostly finds that the
+gang uses none of them; this takes a few comparisons here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.network.contention import NetworkResponse
+from clustersim.network.load_balancing import LoadBalancing, usable_share
+from clustersim.network.trunks import DATACENTER, LEAF, TrunkGraph
+
+__all__ = ["Communication", "Gang", "GangLinks"]
+
+Gang = Sequence[tuple[int, int]]
+"""Nodes of a gang, numbered over all pools, in the order of the ranks, with the chips on each."""
+_FULL = 1.0 - 1e-9
+"""Capacity of a trunk divided by that of the ports below it, from which it can never be full."""
+_ROOM = 1.0 + 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Communication:
+    """How a job communicates between nodes.
+
+    Attributes
+    ----------
+    response : NetworkResponse
+        Step time and duty by the share of the network's rate. The slowdown refers to the ideal
+        placement of the job.
+    ring, all_to_all, neighbours : float
+        Part of the rate of its NICs that each pattern of traffic needs: rings over all nodes
+        (tensor, context and data parallelism), all chips with all others (experts), and stages of a
+        pipeline with the next one.
+    stages : int
+        Number of stages of its pipeline, each on consecutive nodes.
+    """
+
+    response: NetworkResponse
+    ring: float = 1.0
+    all_to_all: float = 0.0
+    neighbours: float = 0.0
+    stages: int = 1
+
+
+class GangLinks:
+    """The trunks of a cluster that may limit gangs, and the demand of gangs on them.
+
+    A trunk whose capacity is at least that of all ports below it can never be full, and is left
+    out. Demand and capacity of a trunk are the same in both directions, so one trunk stands for
+    both.
+
+    Parameters
+    ----------
+    graph : TrunkGraph
+    port_Bps : sequence of float (pools,)
+        Rate of the port of one chip of each pool, one direction (bytes/s).
+    chips_per_node : sequence of int (pools,)
+    load_balancing : {"ideal", "adaptive", "ecmp"}
+        See :func:`~clustersim.network.load_balancing.usable_share`. The links of a trunk have the
+        rate of a port, and the flows on it are those of all ports below it.
+    queue_pairs : int
+        Number of flows of each NIC.
+
+    Attributes
+    ----------
+    capacity_Bps : float64 array (trunks,)
+        Capacity that the flows of each trunk can use, one direction (bytes/s).
+    trunk : int64 array (trunks,)
+        Number of each trunk in `graph`.
+
+    Examples
+    --------
+    Eight nodes of 8 chips under two leaves, at 4:1. A gang on a node of each leaf fills the trunks
+    of the leaves, which have the capacity of 8 ports:
+
+    >>> import clustersim as cs
+    >>> from clustersim.network import Communication, GangLinks, NetworkResponse, trunk_graph
+    >>> leaf = {"type": "rail-optimised", "unit_nodes": 4, "oversubscription": {"leaf": 4}}
+    >>> pool = {"accelerator": "H200", "nodes": 8, "nic": "400 Gb/s", "fabric": leaf}
+    >>> cluster = {"name": "eight", "pools": {"a": pool}}
+    >>> spec = cs.topology.resolve_cluster(cluster, cs.load_catalogue())
+    >>> links = GangLinks(trunk_graph(cs.compile_cluster(spec)), [50e9], [8])
+    >>> rings = Communication(NetworkResponse.of_share(0.2))
+    >>> links.demand([(0, 8), (4, 8)], 8, rings)
+    ([0, 1], [400000000000.0, 400000000000.0])
+    >>> links.capacity_Bps.tolist()
+    [400000000000.0, 400000000000.0]
+    >>> links.demand([(0, 8), (1, 8)], 8, rings)
+    ([], [])
+    """
+
+    def __init__(
+        self,
+        graph: TrunkGraph,
+        port_Bps: Sequence[float],
+        chips_per_node: Sequence[int],
+        *,
+        load_balancing: LoadBalancing = "ideal",
+        queue_pairs: int = 1,
+    ) -> None:
+        self.graph = graph
+        pool = graph.pool_of_node(np.arange(graph.n_nodes))
+        self._port_Bps = np.asarray(port_Bps, dtype=np.float64)[pool].tolist()
+        chips = np.asarray(chips_per_node, dtype=np.int64)[pool]
+        open_trunks: list[int] = []
+        capacity: list[float] = []
+        for level in range(LEAF, DATACENTER + 1):
+            up = graph.up_of_node[level]
+            below = np.bincount(up[up >= 0], chips[up >= 0], minlength=graph.n_trunks)
+            for trunk in np.unique(up[up >= 0]).tolist():
+                nics, port = int(below[trunk]), float(port_Bps[graph.pool[trunk]])
+                links = max(1, round(float(graph.capacity_Bps[trunk]) / port))
+                usable = usable_share(load_balancing, nics, links, queue_pairs=queue_pairs)
+                usable_Bps = float(graph.capacity_Bps[trunk]) * usable
+                if level == DATACENTER or usable_Bps < nics * port * _FULL:
+                    open_trunks.append(trunk)
+                    capacity.append(usable_Bps)
+        self.trunk = np.array(open_trunks, dtype=np.int64)
+        self.capacity_Bps = np.array(capacity, dtype=np.float64)
+        self._number = {trunk: number for number, trunk in enumerate(open_trunks)}
+        self._levels = [
+            graph.up_of_node[level].tolist()
+            for level in range(LEAF, DATACENTER + 1)
+            if (graph.level[self.trunk] == level).any()
+        ]
+        domain = graph.domain_of_node(np.arange(graph.n_nodes))
+        self._domain: list[int] | None = domain.tolist()
+        if len(np.unique(domain)) == graph.n_nodes:
+            self._domain = None  # each node is a scale-up domain
+
+    def inside(self, gang: Gang) -> int:
+        """Return the smallest number of chips of a gang in one of its scale-up domains.
+
+        A node whose scale-up links end at the node is a domain. The result is 0 if the gang is in
+        one domain, and therefore does not use the network.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.network import GangLinks, trunk_graph
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> links = GangLinks(trunk_graph(cluster), [50e9], [8])
+        >>> links.inside([(0, 8), (1, 4)]), links.inside([(0, 8)])
+        (4, 0)
+        """
+        if self._domain is None:
+            return min([chips for _, chips in gang]) if len(gang) > 1 else 0
+        within: Counter[int] = Counter()
+        for node, chips in gang:
+            within[self._domain[node]] += chips
+        return min(within.values()) if len(within) > 1 else 0
+
+    def demand(
+        self, gang: Gang, inside: int, communication: Communication
+    ) -> tuple[list[int], list[float]]:
+        """Return the trunks that may limit a gang, and its demand on each of them.
+
+        In rings, each of `inside` NICs of a node sends to the next node. The gang leaves a group of
+        nodes once for each of its nodes there whose successor is elsewhere.
+
+        Parameters
+        ----------
+        gang : sequence of (int, int)
+        inside : int
+            Number of NICs that the gang uses on each node, see :meth:`inside`.
+        communication : Communication
+
+        Returns
+        -------
+        trunks : list of int
+            Positions in `capacity_Bps`.
+        demand_Bps : list of float
+            Bytes/s that the gang sends out of each group of nodes at a share of 1.
+        """
+        found: dict[int, float] = {}
+        for groups in self._levels:
+            own = [groups[node] for node, _ in gang]
+            first = own[0]
+            if all(group == first for group in own):
+                continue
+            for group, nics in self._leaving(gang, own, inside, communication).items():
+                if nics and (number := self._number.get(group)) is not None:
+                    found[number] = nics
+        port_Bps = min(self._port_Bps[gang[0][0]], self._port_Bps[gang[-1][0]])
+        return list(found), [nics * port_Bps for nics in found.values()]
+
+    def alone(self, trunks: Sequence[int], demand_Bps: Sequence[float]) -> float:
+        """Return the share of a gang that has its trunks for itself."""
+        share = 1.0
+        for trunk, demand in zip(trunks, demand_Bps, strict=True):
+            capacity = float(self.capacity_Bps[trunk])
+            if demand > capacity * _ROOM:
+                share = min(share, capacity / demand)
+        return share
+
+    def _leaving(
+        self, gang: Gang, own: list[int], inside: int, communication: Communication
+    ) -> dict[int, float]:
+        """Return the NICs of a gang that send out of each group of nodes at the same time."""
+        domain = self._domain
+        n_nodes = len(gang)
+        nics: dict[int, float] = dict.fromkeys(own, 0.0)
+        for weight, step in (
+            (communication.ring, 1),
+            (communication.neighbours, n_nodes // communication.stages),
+        ):
+            if weight:
+                rate = weight * inside
+                for rank, group in enumerate(own):
+                    to = (rank + step) % n_nodes
+                    apart = domain is None or domain[gang[rank][0]] != domain[gang[to][0]]
+                    if own[to] != group and apart:
+                        nics[group] += rate
+        if communication.all_to_all:
+            within: Counter[int] = Counter()
+            for group, (_, chips) in zip(own, gang, strict=True):
+                within[group] += chips
+            n = sum(within.values())
+            for group, m in within.items():
+                nics[group] += communication.all_to_all * m * (n - m) / (n - 1)
+        return nics
