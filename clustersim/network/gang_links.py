@@ -36,9 +36,9 @@ class Communication:
         Step time and duty by the share of the network's rate. The slowdown refers to the ideal
         placement of the job.
     ring, all_to_all, neighbours : float
-        Part of the rate of its NICs that each pattern of traffic needs: rings over all nodes
-        (tensor, context and data parallelism), all chips with all others (experts), and stages of a
-        pipeline with the next one.
+        Part of the rate of its NICs that each pattern of traffic needs: rings over the nodes of a
+        stage (tensor, context and data parallelism), all chips with all others (experts), and
+        stages of a pipeline with the next one.
     stages : int
         Number of stages of its pipeline, each on consecutive nodes.
     """
@@ -208,14 +208,15 @@ class GangLinks:
         domain = self._domain
         n_nodes = len(gang)
         nics: dict[int, float] = dict.fromkeys(own, 0.0)
-        for weight, step in (
-            (communication.ring, 1),
-            (communication.neighbours, n_nodes // communication.stages),
+        per_stage = max(1, n_nodes // communication.stages)
+        for weight, next_of in (
+            (communication.ring, _next_in_stage),
+            (communication.neighbours, _same_in_next_stage),
         ):
             if weight:
                 rate = weight * inside
                 for rank, group in enumerate(own):
-                    to = (rank + step) % n_nodes
+                    to = next_of(rank, per_stage, n_nodes)
                     apart = domain is None or domain[gang[rank][0]] != domain[gang[to][0]]
                     if own[to] != group and apart:
                         nics[group] += rate
@@ -227,3 +228,15 @@ class GangLinks:
             for group, m in within.items():
                 nics[group] += communication.all_to_all * m * (n - m) / (n - 1)
         return nics
+
+
+def _next_in_stage(rank: int, per_stage: int, n_nodes: int) -> int:
+    """Return the next node in a ring; what is left of the division is in the last stage."""
+    first = min(rank // per_stage, n_nodes // per_stage - 1) * per_stage
+    last = n_nodes if first + 2 * per_stage > n_nodes else first + per_stage
+    return first if rank + 1 == last else rank + 1
+
+
+def _same_in_next_stage(rank: int, per_stage: int, n_nodes: int) -> int:
+    """Return the node at the same place of the next stage of a pipeline."""
+    return (rank + per_stage) % n_nodes

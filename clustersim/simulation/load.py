@@ -181,7 +181,7 @@ def offered_work(
     partitions = build_partitions(speeds.cluster, Pooled)
     runtimes = find_runtimes(kinds, speeds)
     if network is not None:
-        runtimes = network.expected(runtimes, kinds, exact=True)
+        runtimes = network.of_jobs(kinds, speeds).expected(runtimes, kinds, exact=True)
     eligible = find_eligibility(
         kinds,
         speeds.cluster,

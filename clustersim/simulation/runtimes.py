@@ -24,7 +24,7 @@ from clustersim.workload.measured_rates import (
     rates_of,
 )
 
-__all__ = ["Runtimes", "find_runtimes"]
+__all__ = ["Runtimes", "find_runtimes", "models_of_jobs"]
 
 NO_RATE = "its measured rate there is 0 or missing"
 """Why a job with measured rates cannot run on a pool."""
@@ -50,6 +50,8 @@ class Runtimes:
         of the plans that determine the run times (:mod:`clustersim.performance.plan_rules`).
     elastic : Elastic, optional
         The sizes at which jobs can run; by default only the one that each asks for.
+    speeds : Speeds, optional
+        What the run times were computed with.
     """
 
     run_s: Floats
@@ -59,6 +61,7 @@ class Runtimes:
     port_obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     elastic: Elastic | None = None
+    speeds: Speeds | None = None
 
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
         """Return the reason why a job cannot run on a pool."""
@@ -138,7 +141,26 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         obstacles,
         notes=tuple(note for note in dict.fromkeys(notes) if note),
         elastic=find_elastic(jobs, speeds, by_model),
+        speeds=speeds,
     )
+
+
+def models_of_jobs(jobs: pd.DataFrame, speeds: Speeds) -> npt.NDArray[np.object_]:
+    """Return the model of each job, or the one that stands for it; an empty text without one.
+
+    Jobs with measured rates have none.
+    """
+    names = np.full(len(jobs), "", dtype=object)
+    if speeds.catalogue is None:
+        return names
+    if speeds.scales_durations:
+        names = _stand_ins(jobs, speeds.model.reference_models)
+    own = _model_rows(jobs)
+    if len(own):
+        names[own] = jobs["model"].to_numpy(dtype=object)[own]
+    if has_rates(jobs):
+        names[rated(jobs)] = ""
+    return names
 
 
 def _at_measured_rates(

@@ -184,6 +184,7 @@ def simulate(
     run_s = run_times.run_s
     runtimes = _with_estimates(run_times, recovery, exact=scheduling.exact_estimates)
     if model is not None:
+        model = model.of_jobs(jobs, runtimes.speeds)
         runtimes = model.expected(runtimes, jobs, exact=scheduling.exact_estimates)
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):

@@ -41,6 +41,8 @@ class PlacedResponse:
     nic_Bps : float
         Bytes/s that a chip sends at a share of 1 while it communicates: the duty times the share
         times this rate is its mean rate.
+    stages : int
+        Number of stages of its pipeline.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class PlacedResponse:
     response: NetworkResponse
     pattern_weights: Floats
     nic_Bps: float
+    stages: int = 1
 
     @classmethod
     def of_share(cls, communication_share: float, nic_Bps: float) -> PlacedResponse:
@@ -123,6 +126,7 @@ class PlacedResponses:
             NetworkResponse(self.slowdown[row], self.duty[row]),
             self.pattern_weights[row],
             float(self.nic_Bps[row]),
+            int(self.plans.pp[row]),
         )
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
@@ -26,7 +27,8 @@ from clustersim.network.job_rows import INVERSE_SHARES
 from clustersim.network.trunks import trunk_graph
 from clustersim.scheduling import NodePlacement, Partition
 from clustersim.simulation.networked.network_spec import NetworkSpec
-from clustersim.simulation.runtimes import Runtimes
+from clustersim.simulation.runtimes import Runtimes, models_of_jobs
+from clustersim.simulation.speeds import PlacedJob, Speeds
 from clustersim.topology import Cluster
 from clustersim.units import format_percent
 
@@ -109,6 +111,10 @@ class NetworkModel:
     ----------
     cluster : Cluster
     spec : NetworkSpec
+    speeds : Speeds, optional
+        Speeds of models, for the jobs that have one.
+    models : object array (jobs,), optional
+        The model of each job, or the one that stands for it; an empty text without one.
 
     Examples
     --------
@@ -126,6 +132,14 @@ class NetworkModel:
 
     cluster: Cluster
     spec: NetworkSpec
+    speeds: Speeds | None = None
+    models: npt.NDArray[np.object_] | None = None
+
+    def of_jobs(self, jobs: pd.DataFrame, speeds: Speeds | None) -> NetworkModel:
+        """Return the network of a run with these jobs."""
+        if speeds is None:
+            return self
+        return replace(self, speeds=speeds, models=models_of_jobs(jobs, speeds))
 
     @cached_property
     def links(self) -> GangLinks:
@@ -140,7 +154,7 @@ class NetworkModel:
         )
 
     @cached_property
-    def _recorded(self) -> dict[tuple[int, int, int], Communication]:
+    def _known(self) -> dict[tuple[str, int, int, int], Communication]:
         return {}
 
     def communication_of(self, row: int, pool: int, n: int, inside: int) -> Communication:
@@ -157,10 +171,26 @@ class NetworkModel:
         inside : int
             Smallest number of its chips in one of its scale-up domains.
         """
-        key = (pool, n, inside)
-        if key not in self._recorded:
-            self._recorded[key] = Communication(self._of_share(pool, n, inside))
-        return self._recorded[key]
+        name = "" if self.models is None else self.models[row]
+        return self._communication(name, pool, n, inside)
+
+    def _communication(self, name: str, pool: int, n: int, inside: int) -> Communication:
+        key = (name, pool, n, inside)
+        if key not in self._known:
+            self._known[key] = (
+                self._of_model(PlacedJob(name, n, pool, inside))
+                if name
+                else Communication(self._of_share(pool, n, inside))
+            )
+        return self._known[key]
+
+    def _of_model(self, job: PlacedJob) -> Communication:
+        """Return how a job with a model communicates, from its plan."""
+        assert self.speeds is not None, "they come with the models"
+        [placed] = self.speeds.responses([job], communication_share=self.spec.communication_share)
+        part = placed.nic_Bps / self.cluster.pools[job.pool].port_Bps
+        ring, all_to_all, neighbours = (part * placed.pattern_weights).tolist()
+        return Communication(placed.response, ring, all_to_all, neighbours, placed.stages)
 
     def _of_share(self, pool: int, n: int, inside: int) -> NetworkResponse:
         """Return the response of a job that is known by the share of its communication alone.
@@ -193,27 +223,37 @@ class NetworkModel:
 
         It is 1 for a job that is larger than the pool.
         """
-        sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-        distinct, first, index = np.unique(sizes, return_index=True, return_inverse=True)
-        found = np.ones((len(self.cluster.pools), len(distinct)))
+        sizes = jobs["n_accelerators"].tolist()
+        names = [""] * len(jobs) if self.models is None else self.models.tolist()
+        kinds = list(dict.fromkeys(zip(names, sizes, strict=True)))
+        of_kind = {kind: column for column, kind in enumerate(kinds)}
+        found = np.ones((len(self.cluster.pools), len(kinds)))
         for pool in range(len(self.cluster.pools)):
-            for column, (size, row) in enumerate(
-                zip(distinct.tolist(), first.tolist(), strict=True)
-            ):
-                found[pool, column] = self._alone(pool, size, row)
-        return found[:, index]
+            found[pool] = self._alone(pool, kinds)
+        return found[:, [of_kind[kind] for kind in zip(names, sizes, strict=True)]]
 
-    def _alone(self, pool: int, n: int, row: int) -> float:
+    def _alone(self, pool: int, kinds: Sequence[tuple[str, int]]) -> list[float]:
+        """Return the slowdown of each kind of jobs alone on the first nodes of a pool."""
         own, links = self.cluster.pools[pool], self.links
-        if not own.chips_per_node < n <= own.n_chips:
-            return 1.0
-        gang = _packed(int(links.graph.first_node[pool]), n, own.chips_per_node)
-        inside = links.inside(gang)
-        if not inside:
-            return 1.0
-        communication = self.communication_of(row, pool, n, inside)
-        share = links.alone(*links.demand(gang, inside, communication))
-        return max(1.0, communication.response.at(share)[0])
+        gangs: dict[tuple[str, int], tuple[Gang, int]] = {}
+        for name, n in kinds:
+            if own.chips_per_node < n <= own.n_chips:
+                gang = _packed(int(links.graph.first_node[pool]), n, own.chips_per_node)
+                if inside := links.inside(gang):
+                    gangs[name, n] = gang, inside
+        if self.speeds is not None:  # all searches for plans in one call
+            placed = [PlacedJob(name, n, pool, of[1]) for (name, n), of in gangs.items() if name]
+            self.speeds.responses(placed, communication_share=self.spec.communication_share)
+        slowdowns = []
+        for name, n in kinds:
+            slowdown = 1.0
+            if (name, n) in gangs:
+                gang, inside = gangs[name, n]
+                communication = self._communication(name, pool, n, inside)
+                share = links.alone(*links.demand(gang, inside, communication))
+                slowdown = max(1.0, communication.response.at(share)[0])
+            slowdowns.append(slowdown)
+        return slowdowns
 
     def expected(self, runtimes: Runtimes, jobs: pd.DataFrame, *, exact: bool) -> Runtimes:
         """Return the run times that policies expect, at the typical placement.
@@ -240,8 +280,15 @@ class NetworkModel:
         """Return notes on what is assumed."""
         share = format_percent(self.spec.communication_share)
         neighbours = "" if self.spec.contention else "; other jobs do not slow it down"
+        if self.models is not None and all(self.models):
+            return [
+                "network: how jobs communicate follows from the plans of their models; recorded "
+                "run times are taken to refer to the ideal placement: as few nodes as possible, and "
+                f"free links{neighbours}"
+            ]
+        who = "each job" if self.models is None or not any(self.models) else "a job without a model"
         return [
-            f"network: each job is assumed to communicate for {share} of its run time at its ideal "
+            f"network: {who} is assumed to communicate for {share} of its run time at its ideal "
             "placement (network.communication_share), and run times in the input to refer to this "
             f"placement: as few nodes as possible, and free links{neighbours}"
         ]
