@@ -311,7 +311,7 @@ class SharedTrunks:
         return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
 
     def _may_bind(self, trunk: int) -> bool:
-        return self._mean[trunk] + self._alone[trunk] > self._room[trunk]
+        return bool(self._mean[trunk] + self._alone[trunk] > self._room[trunk])
 
     def _join(self, slot: int, due: set[int]) -> None:
         """Let a new job share the trunks that need not be solved, at the rates of the others."""
