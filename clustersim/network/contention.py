@@ -139,6 +139,7 @@ class SharedTrunks:
         # Jobs of which no trunk may bind have no rows; they have a share of 1.
         self._parked: dict[int, _Parked] = {}
         self._parked_on: list[dict[int, None]] = [{} for _ in range(n)]
+        self._parked_load = [0.0] * n
         self._new_parked: set[int] = set()
         self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
@@ -170,8 +171,9 @@ class SharedTrunks:
         if waits:
             self._parked[job] = own
             self._new_parked.add(job)
-            for trunk in own.trunks:
+            for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
                 self._parked_on[trunk][job] = None
+                self._parked_load[trunk] += duty * demand
         else:
             self._enter(job, own)
             self._new.add(self._slot_of[job])
@@ -179,10 +181,16 @@ class SharedTrunks:
     def _wake(self, trunk: int) -> None:
         """Give rows to all jobs of a trunk that may bind."""
         for job in list(self._parked_on[trunk]):
-            own = self._parked.pop(job)
-            for other in own.trunks:
-                del self._parked_on[other][job]
-            self._enter(job, own)
+            self._enter(job, self._unpark(job))
+
+    def _unpark(self, job: int) -> _Parked:
+        own = self._parked.pop(job)
+        duty = float(own.response.duty[0])
+        for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
+            on = self._parked_on[trunk]
+            del on[job]
+            self._parked_load[trunk] = self._parked_load[trunk] - duty * demand if on else 0.0
+        return own
 
     def _enter(self, job: int, entry: _Parked) -> None:
         """Give rows to a job."""
@@ -204,10 +212,8 @@ class SharedTrunks:
     def remove(self, job: int) -> None:
         """Remove a job."""
         self._new_parked.discard(job)
-        parked = self._parked.pop(job, None)
-        if parked is not None:
-            for trunk in parked.trunks:
-                del self._parked_on[trunk][job]
+        if job in self._parked:
+            parked = self._unpark(job)
             self._leave(parked.trunks, parked.demand_Bps, float(parked.response.duty[0]))
             return
         rows, pairs = self._jobs, self._pairs
@@ -259,11 +265,7 @@ class SharedTrunks:
         every, owner, _ = rows.ranges(slots)
         rates = (rows.duty[slots] * rows.share[slots])[owner] * pairs.demand[every]
         load = np.bincount(pairs.trunk[every], rates, minlength=len(self.capacity_Bps))
-        for own in self._parked.values():
-            duty = own.response.duty[0]
-            for trunk, demand in zip(own.trunks, own.demand_Bps, strict=True):
-                load[trunk] += duty * demand
-        return np.asarray(load / self.capacity_Bps, dtype=np.float64)
+        return np.asarray((load + self._parked_load) / self.capacity_Bps, dtype=np.float64)
 
     def settle(self) -> list[int]:
         """Solve for the shares after the last changes.

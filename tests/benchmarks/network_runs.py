@@ -16,7 +16,7 @@ from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 __all__ = ["network"]
 
 JOBS = 100_000
-BOUNDS = {"consolidate": 1.3, "random": 6.0}
+BOUNDS = {"topology_aware": 1.3, "random": 6.0}
 
 
 def network() -> list[tuple[object, ...]]:
