@@ -142,7 +142,7 @@ def test_a_former_argument_is_refused_with_the_new_one(former: str, now: str) ->
 def test_simulate_takes_few_arguments() -> None:
     assert list(inspect.signature(cs.simulate).parameters) == [
         *("jobs", "cluster", "scheduling", "catalogue", "run_times", "node_events", "recovery"),
-        *("horizon_s", "by_node", "check", "progress"),
+        *("network", "horizon_s", "by_node", "check", "progress"),
     ]
 
 

@@ -283,8 +283,8 @@ class NetworkModel:
         if self.models is not None and all(self.models):
             return [
                 "network: how jobs communicate follows from the plans of their models; recorded "
-                "run times are taken to refer to the ideal placement: as few nodes as possible, and "
-                f"free links{neighbours}"
+                "run times are taken to refer to the ideal placement: as few nodes as possible, "
+                f"and free links{neighbours}"
             ]
         who = "each job" if self.models is None or not any(self.models) else "a job without a model"
         return [
