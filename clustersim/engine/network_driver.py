@@ -16,9 +16,9 @@ from clustersim.scheduling.queue import Partition
 
 __all__ = ["CommunicationOf", "NetworkDriver", "Observer"]
 
-CommunicationOf: TypeAlias = Callable[[int, int, int, int], Communication]
-"""Returns how a job communicates, from its number, its pool, its number of chips and the smallest
-number of chips that it has in a scale-up domain."""
+CommunicationOf: TypeAlias = Callable[[int, int, int, int, int], Communication]
+"""Returns how a job communicates, from its number, its pool, its number of chips, the smallest
+number of chips that it has in a scale-up domain, and the number of these domains."""
 
 
 class Observer(Protocol):
@@ -116,7 +116,7 @@ class NetworkDriver:
         inside = self._links.inside(gang)
         if not inside:
             return
-        communication = self._communication_of(job, pool, n, inside)
+        communication = self._communication_of(job, pool, n, inside, self._links.domains(gang))
         trunks, demand_Bps = self._links.demand(gang, inside, communication)
         response = communication.response
         if trunks and self._contention:

@@ -158,6 +158,21 @@ class GangLinks:
             within[self._domain[node]] += chips
         return min(within.values()) if len(within) > 1 else 0
 
+    def domains(self, gang: Gang) -> int:
+        """Return the number of scale-up domains over which a gang is spread.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.network import GangLinks, trunk_graph
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> links = GangLinks(trunk_graph(cluster), [50e9], [8])
+        >>> links.domains([(0, 8), (1, 4)])
+        2
+        """
+        own = self._domain
+        return len(gang) if own is None else len({own[node] for node, _ in gang})
+
     def demand(
         self, gang: Gang, inside: int, communication: Communication
     ) -> tuple[list[int], list[float]]:

@@ -53,8 +53,6 @@ _LEAST_JOBS = 3
 _QUANTILES_APART = 0.2
 """Distance between the quantiles of a size, as a share of that between sizes; equal quantiles do
 not hide each other."""
-_WIDE_PLACES = 4
-"""Number of sizes below which the places of sizes are wide."""
 _PLACES = (-1.0, 0.0, 1.0, 1.0)
 """Places of these numbers beside each other; the longest wait stands for the 95th percentile."""
 
@@ -266,10 +264,9 @@ def plot_size_waits(
             at = np.arange(len(rows)) + 0.3 * (k - (len(kinds) - 1) / 2)
             ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
             values = rows[names].to_numpy(dtype=np.float64)
-            # Few sizes have wide places, in which the marks of a size stay close together.
-            narrow = min(1.0, len(rows) / _WIDE_PLACES) * _QUANTILES_APART / len(kinds)
             enough = (rows["jobs"] >= ENOUGH_JOBS).to_numpy(dtype=bool)
-            apart = narrow * np.outer(enough, _PLACES)  # median and longest wait: one above another
+            # Of few jobs, the median and the longest wait are one above the other.
+            apart = _QUANTILES_APART / len(kinds) * np.outer(enough, _PLACES)
             lines = [
                 np.column_stack((x + dx, y))[~np.isnan(y)]
                 for x, dx, y in zip(at, apart, values, strict=True)

@@ -206,8 +206,8 @@ def _drive_network(
     """Let the network slow jobs down in a simulation that has not started yet."""
     row_of = rows.tolist()
 
-    def communication_of(job: int, pool: int, n: int, inside: int) -> Communication:
-        return network.communication_of(row_of[job], pool, n, inside)
+    def communication_of(job: int, pool: int, n: int, inside: int, domains: int) -> Communication:
+        return network.communication_of(row_of[job], pool, n, inside, domains)
 
     NetworkDriver(
         simulation,

@@ -18,7 +18,6 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"sources": [OFTEN, "opt-175"]},
         ("sources: ", "did you mean 'opt-175b'"),
     ),
-    "no sources": ({"sources": []}, ("sources", "at least 1")),
     "unknown pool": (
         {"sources": [OFTEN | {"pools": ["b"]}]},
         ("sources.gpu.pools: unknown pool 'b'", "allowed: a"),

@@ -126,7 +126,7 @@ class NetworkModel:
     >>> from clustersim.simulation.networked.network_spec import NetworkSpec
     >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
     >>> model = NetworkModel(cluster, NetworkSpec())
-    >>> [model.communication_of(0, 0, 16, n).response.at(1.0)[0] for n in (8, 4)]
+    >>> [model.communication_of(0, 0, 16, n, 16 // n).response.at(1.0)[0] for n in (8, 4)]
     [1.0, 1.2]
     """
 
@@ -157,7 +157,9 @@ class NetworkModel:
     def _known(self) -> dict[tuple[str, int, int, int], Communication]:
         return {}
 
-    def communication_of(self, row: int, pool: int, n: int, inside: int) -> Communication:
+    def communication_of(
+        self, row: int, pool: int, n: int, inside: int, domains: int
+    ) -> Communication:
         """Return how a job communicates.
 
         Parameters
@@ -170,9 +172,15 @@ class NetworkModel:
             Number of its chips.
         inside : int
             Smallest number of its chips in one of its scale-up domains.
+        domains : int
+            Number of these domains.
         """
         name = "" if self.models is None else self.models[row]
-        return self._communication(name, pool, n, inside)
+        if not name:
+            return self._communication("", pool, n, inside)
+        whole = self._domain_chips(pool)
+        fewest = domains <= -(-n // whole)  # whole domains, even if one of them is not full
+        return self._communication(name, pool, n, whole if fewest else inside)
 
     def _communication(self, name: str, pool: int, n: int, inside: int) -> Communication:
         key = (name, pool, n, inside)
@@ -242,14 +250,16 @@ class NetworkModel:
                 if inside := links.inside(gang):
                     gangs[name, n] = gang, inside
         if self.speeds is not None:  # all searches for plans in one call
-            placed = [PlacedJob(name, n, pool, of[1]) for (name, n), of in gangs.items() if name]
+            whole = self._domain_chips(pool)
+            placed = [PlacedJob(name, n, pool, whole) for name, n in gangs if name]
             self.speeds.responses(placed, communication_share=self.spec.communication_share)
         slowdowns = []
         for name, n in kinds:
             slowdown = 1.0
             if (name, n) in gangs:
                 gang, inside = gangs[name, n]
-                communication = self._communication(name, pool, n, inside)
+                held = self._domain_chips(pool) if name else inside
+                communication = self._communication(name, pool, n, held)
                 share = links.alone(*links.demand(gang, inside, communication))
                 slowdown = max(1.0, communication.response.at(share)[0])
             slowdowns.append(slowdown)
