@@ -95,7 +95,7 @@ def test_run_that_there_is_not(refuse: Refuse, done: str) -> None:
     )
     assert_one_line(refuse([*REDO, f"x{done[1:]}"], "has no run", f"did you mean {done}"))
     assert_one_line(
-        refuse([*REDO, done, "--seed", "3"], "--set and --seed cannot be used with --run")
+        refuse([*REDO, done, "--seed", "3"], "--set, --network and --seed cannot be used with --run")
     )
     nowhere = ["run", "--from", "nowhere", "--run", done, "--out", "redone"]
     assert_one_line(refuse(nowhere, "nowhere: has no runs.sqlite; is it the folder of a study?"))

@@ -230,7 +230,7 @@ ATTEMPTS = (
     Column("checkpoint_s", "time spent writing checkpoints", "duration"),
     Column("restart_s", "time spent restarting", "duration"),
     Column("slow_s", "time lost to slow nodes", "duration"),
-    Column("network_s", "time lost to the network, if it is simulated", "duration"),
+    Column("network_s", "time lost to the network", "duration", only="with `network`"),
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
     Column(
         "stopped",
