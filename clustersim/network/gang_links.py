@@ -7,7 +7,7 @@ gang uses none of them; this takes a few comparisons here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -180,15 +180,16 @@ class GangLinks:
         """Return the trunks that may limit a gang, and its demand on each of them.
 
         In rings, each of `inside` NICs of a node sends to the next node. The gang leaves a group of
-        nodes once for each of its nodes there whose successor is elsewhere. In exchanges, each NIC
-        sends the same to all chips of its stage that are not in its scale-up domain. All ports of
-        the gang have the rate of the slowest one.
+        nodes once for each of its nodes there whose successor is elsewhere. If a scale-up domain
+        has several nodes, the NICs of all of them share what the domain sends to the next one. In
+        exchanges, each NIC sends the same to all chips of its stage that are not in its domain. All
+        ports of the gang have the rate of the slowest one.
 
         Parameters
         ----------
         gang : sequence of (int, int)
         inside : int
-            Number of NICs that the gang uses on each node, see :meth:`inside`.
+            Number of NICs that the gang uses in each scale-up domain, see :meth:`inside`.
         communication : Communication
 
         Returns
@@ -233,8 +234,13 @@ class GangLinks:
             (communication.neighbours, _same_in_next_stage),
         ):
             if weight:
-                for rank, to in enumerate(next_of(stages)):
-                    if own[to] != own[rank] and domain[to] != domain[rank]:
+                following = next_of(stages)
+                if self._domain is not None:
+                    for group, part in _sent_by_domains(gang, own, domain, following).items():
+                        nics[group] += weight * inside * part
+                    continue
+                for rank, to in enumerate(following):
+                    if own[to] != own[rank]:
                         nics[own[rank]] += weight * inside
         if communication.all_to_all:
             for stage in stages:
@@ -266,6 +272,29 @@ def _same_in_next_stage(stages: list[range]) -> list[int]:
         for stage, following in zip(stages, [*stages[1:], stages[0]], strict=True)
         for place in range(len(stage))
     ]
+
+
+def _sent_by_domains(
+    gang: Gang, own: list[int], domain: list[int], following: list[int]
+) -> dict[int, float]:
+    """Return how many times the NICs of a domain send out of each group.
+
+    The NICs of all its nodes send as much, and alike to all domains that follow a node of it.
+    """
+    chips_of: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    targets: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for rank, to in enumerate(following):
+        chips_of[domain[rank]][own[rank]] += gang[rank][1]
+        if domain[to] != domain[rank]:
+            targets[domain[rank]][domain[to]] += 1
+    parts: dict[int, float] = dict.fromkeys(own, 0.0)
+    for source, reached in targets.items():
+        for group, chips in chips_of[source].items():
+            here = chips / chips_of[source].total() / reached.total()
+            for target, times in reached.items():
+                away = 1.0 - chips_of[target][group] / chips_of[target].total()
+                parts[group] += here * times * away
+    return parts
 
 
 def _exchanged(gang: Gang, own: list[int], domain: list[int], stage: range) -> dict[int, float]:

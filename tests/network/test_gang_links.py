@@ -88,6 +88,19 @@ def test_a_gang_in_one_scale_up_domain_does_not_use_the_network() -> None:
     assert nics(links, [(0, 4), (1, 4), (4, 4), (5, 4)], RINGS) == {0: 8.0, 1: 8.0}
 
 
+def test_all_nodes_of_a_domain_send_to_the_next_domain() -> None:
+    """Two domains, each over two leaves with 8 ports."""
+    links = links_of(chips=4, scaleup_size=16, leaf_nodes=2)
+    gang = [(node, 4) for node in range(8)]
+    every_port = dict.fromkeys(range(4), 8.0)
+    assert nics(links, gang, RINGS) == every_port
+    stages = Communication(RESPONSE, ring=0.0, neighbours=1.0, stages=2)
+    assert nics(links, gang, stages) == every_port
+    # Of the 8 chips of the first domain, 4 send to the last node, and its 4 chips send back.
+    halves = links_of(chips=4, scaleup_size=8, leaf_nodes=3)
+    assert nics(halves, [(node, 4) for node in range(4)], RINGS) == {0: 4.0, 1: 4.0}
+
+
 def test_trunks_that_the_ports_below_cannot_fill_are_left_out() -> None:
     assert links_of(ratio=1.0).capacity_Bps.size == 0
     assert links_of(ratio=1.1).capacity_Bps.size == 2
