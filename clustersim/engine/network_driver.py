@@ -24,6 +24,9 @@ number of chips that it has in a scale-up domain, and the number of these domain
 class Observer(Protocol):
     """An observer of the trunks."""
 
+    def about_to_change(self, time_s: float, trunks: SharedTrunks) -> None:
+        """React to the first change of the jobs at a time, before it is made."""
+
     def changed(self, time_s: float, trunks: SharedTrunks) -> None:
         """React to new shares of the jobs, from a time on."""
 
@@ -99,10 +102,10 @@ class NetworkDriver:
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Free the trunks of a gang that leaves."""
         if job in self.sharing:
+            self._ask()
             del self.sharing[job]
             self._new.discard(job)
             self.trunks.remove(job)
-            self._ask()
 
     def _gang(self, partition: Partition, nodes: Nodes) -> Gang:
         """Return the nodes of a gang in the order of its ranks, numbered over all pools."""
@@ -120,10 +123,10 @@ class NetworkDriver:
         trunks, demand_Bps = self._links.demand(gang, inside, communication)
         response = communication.response
         if trunks and self._contention:
+            self._ask()
             self.sharing[job] = trunks, demand_Bps, communication
             self.trunks.add(job, trunks, demand_Bps, response)
             self._new.add(job)
-            self._ask()
             return
         slowdown = float(response.slowdown[0])
         if trunks:
@@ -132,10 +135,12 @@ class NetworkDriver:
             self._simulation.rerate(job, slowdown, "network")
 
     def _ask(self) -> None:
-        """Ask for new shares at the end of this instant."""
+        """Ask for new shares at the end of this instant, before the jobs change."""
         if not self._is_due:
             self._is_due = True
             clock = self._simulation.clock
+            if self._observer is not None:
+                self._observer.about_to_change(clock.now, self.trunks)
             clock.at(clock.now, NETWORK).callbacks.append(self._settle)
 
     def _settle(self, _event: Event) -> None:

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
+from clustersim.errors import InputError
 from clustersim.network.job_rows import INVERSE_SHARES, JobRows, PairRows
 
 __all__ = ["INVERSE_SHARES", "NetworkResponse", "SharedTrunks"]
@@ -107,10 +108,15 @@ class SharedTrunks:
     Parameters
     ----------
     capacity_Bps : float64 array (trunks,)
-        Capacity of each trunk, one direction (bytes/s).
+        Capacity of each trunk, one direction (bytes/s), above 0.
     tolerance : float
         A trunk is solved again when the demand or the load on it has changed by more than this
         part of it.
+
+    Raises
+    ------
+    InputError
+        If a capacity is not above 0.
 
     Examples
     --------
@@ -130,6 +136,8 @@ class SharedTrunks:
 
     def __init__(self, capacity_Bps: Floats, *, tolerance: float = 0.02) -> None:
         self.capacity_Bps = np.asarray(capacity_Bps, dtype=np.float64).copy()
+        for trunk in np.flatnonzero(~(self.capacity_Bps > 0)).tolist():
+            _check_capacity(trunk, float(self.capacity_Bps[trunk]))
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
         self._demand = np.zeros(n)
@@ -240,7 +248,15 @@ class SharedTrunks:
                 self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
 
     def set_capacity(self, trunk: int, capacity_Bps: float) -> None:
-        """Change the capacity of a trunk (bytes/s)."""
+        """Change the capacity of a trunk (bytes/s).
+
+        Raises
+        ------
+        InputError
+            If the capacity is not above 0. Jobs on a trunk without any stand still; they must be
+            removed.
+        """
+        _check_capacity(trunk, capacity_Bps)
         self.capacity_Bps[trunk] = capacity_Bps
         self._room[trunk] = capacity_Bps * _ROOM
         if self._may_bind(trunk):
@@ -389,6 +405,13 @@ class _Parked:
     trunks: list[int]
     demand_Bps: list[float]
     response: NetworkResponse
+
+
+def _check_capacity(trunk: int, capacity_Bps: float) -> None:
+    if not capacity_Bps > 0:
+        raise InputError(
+            "SharedTrunks", f"capacity_Bps[{trunk}]: must be above 0, found {capacity_Bps:g}"
+        )
 
 
 def _list(values: Any) -> list[Any]:

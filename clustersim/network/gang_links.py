@@ -7,9 +7,10 @@ gang uses none of them; this takes a few comparisons here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,8 +38,8 @@ class Communication:
         placement of the job.
     ring, all_to_all, neighbours : float
         Part of the rate of its NICs that each pattern of traffic needs: rings over the nodes of a
-        stage (tensor, context and data parallelism), all chips with all others (experts), and
-        stages of a pipeline with the next one.
+        stage (tensor, context and data parallelism), all chips of a stage with all others there
+        (experts), and stages of a pipeline with the next one.
     stages : int
         Number of stages of its pipeline, each on consecutive nodes.
     """
@@ -179,13 +180,16 @@ class GangLinks:
         """Return the trunks that may limit a gang, and its demand on each of them.
 
         In rings, each of `inside` NICs of a node sends to the next node. The gang leaves a group of
-        nodes once for each of its nodes there whose successor is elsewhere.
+        nodes once for each of its nodes there whose successor is elsewhere. If a scale-up domain
+        has several nodes, the NICs of all of them share what the domain sends to the next one. In
+        exchanges, each NIC sends the same to all chips of its stage that are not in its domain. All
+        ports of the gang have the rate of the slowest one.
 
         Parameters
         ----------
         gang : sequence of (int, int)
         inside : int
-            Number of NICs that the gang uses on each node, see :meth:`inside`.
+            Number of NICs that the gang uses in each scale-up domain, see :meth:`inside`.
         communication : Communication
 
         Returns
@@ -204,7 +208,9 @@ class GangLinks:
             for group, nics in self._leaving(gang, own, inside, communication).items():
                 if nics and (number := self._number.get(group)) is not None:
                     found[number] = nics
-        port_Bps = min(self._port_Bps[gang[0][0]], self._port_Bps[gang[-1][0]])
+        if not found:
+            return [], []
+        port_Bps = min([self._port_Bps[node] for node, _ in gang])
         return list(found), [nics * port_Bps for nics in found.values()]
 
     def alone(self, trunks: Sequence[int], demand_Bps: Sequence[float]) -> float:
@@ -220,38 +226,94 @@ class GangLinks:
         self, gang: Gang, own: list[int], inside: int, communication: Communication
     ) -> dict[int, float]:
         """Return the NICs of a gang that send out of each group of nodes at the same time."""
-        domain = self._domain
-        n_nodes = len(gang)
         nics: dict[int, float] = dict.fromkeys(own, 0.0)
-        per_stage = max(1, n_nodes // communication.stages)
+        stages = _stages(len(gang), communication.stages)
+        domain = self._domains_of(gang)
         for weight, next_of in (
             (communication.ring, _next_in_stage),
             (communication.neighbours, _same_in_next_stage),
         ):
             if weight:
-                rate = weight * inside
-                for rank, group in enumerate(own):
-                    to = next_of(rank, per_stage, n_nodes)
-                    apart = domain is None or domain[gang[rank][0]] != domain[gang[to][0]]
-                    if own[to] != group and apart:
-                        nics[group] += rate
+                following = next_of(stages)
+                if self._domain is not None:
+                    for group, part in _sent_by_domains(gang, own, domain, following).items():
+                        nics[group] += weight * inside * part
+                    continue
+                for rank, to in enumerate(following):
+                    if own[to] != own[rank]:
+                        nics[own[rank]] += weight * inside
         if communication.all_to_all:
-            within: Counter[int] = Counter()
-            for group, (_, chips) in zip(own, gang, strict=True):
-                within[group] += chips
-            n = sum(within.values())
-            for group, m in within.items():
-                nics[group] += communication.all_to_all * m * (n - m) / (n - 1)
+            for stage in stages:
+                for group, part in _exchanged(gang, own, domain, stage).items():
+                    nics[group] += communication.all_to_all * part
         return nics
 
-
-def _next_in_stage(rank: int, per_stage: int, n_nodes: int) -> int:
-    """Return the next node in a ring; what is left of the division is in the last stage."""
-    first = min(rank // per_stage, n_nodes // per_stage - 1) * per_stage
-    last = n_nodes if first + 2 * per_stage > n_nodes else first + per_stage
-    return first if rank + 1 == last else rank + 1
+    def _domains_of(self, gang: Gang) -> list[int]:
+        own = self._domain
+        return [node if own is None else own[node] for node, _ in gang]
 
 
-def _same_in_next_stage(rank: int, per_stage: int, n_nodes: int) -> int:
-    """Return the node at the same place of the next stage of a pipeline."""
-    return (rank + per_stage) % n_nodes
+def _stages(n_nodes: int, n_stages: int) -> list[range]:
+    """Return the ranks of the nodes of each stage of a pipeline; a node is in one stage."""
+    n = min(n_stages, n_nodes)
+    first = [-(-stage * n_nodes // n) for stage in range(n + 1)]
+    return [range(begin, end) for begin, end in pairwise(first)]
+
+
+def _next_in_stage(stages: list[range]) -> list[int]:
+    """Return the next node of each node in the ring of its stage."""
+    return [stage[(place + 1) % len(stage)] for stage in stages for place in range(len(stage))]
+
+
+def _same_in_next_stage(stages: list[range]) -> list[int]:
+    """Return the node at the same place of the next stage, or the last node there."""
+    return [
+        following[min(place, len(following) - 1)]
+        for stage, following in zip(stages, [*stages[1:], stages[0]], strict=True)
+        for place in range(len(stage))
+    ]
+
+
+def _sent_by_domains(
+    gang: Gang, own: list[int], domain: list[int], following: list[int]
+) -> dict[int, float]:
+    """Return how many times the NICs of a domain send out of each group.
+
+    The NICs of all its nodes send as much, and alike to all domains that follow a node of it.
+    """
+    chips_of: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    targets: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for rank, to in enumerate(following):
+        chips_of[domain[rank]][own[rank]] += gang[rank][1]
+        if domain[to] != domain[rank]:
+            targets[domain[rank]][domain[to]] += 1
+    parts: dict[int, float] = dict.fromkeys(own, 0.0)
+    for source, reached in targets.items():
+        for group, chips in chips_of[source].items():
+            here = chips / chips_of[source].total() / reached.total()
+            for target, times in reached.items():
+                away = 1.0 - chips_of[target][group] / chips_of[target].total()
+                parts[group] += here * times * away
+    return parts
+
+
+def _exchanged(gang: Gang, own: list[int], domain: list[int], stage: range) -> dict[int, float]:
+    """Return the NICs of a stage that send out of each group if all chips send to all others.
+
+    A NIC sends the same to each chip beyond its scale-up domain, and nothing to those within.
+    """
+    in_group: Counter[int] = Counter()
+    in_domain: Counter[int] = Counter()
+    in_both: Counter[tuple[int, int]] = Counter()
+    for rank in stage:
+        chips = gang[rank][1]
+        in_group[own[rank]] += chips
+        in_domain[domain[rank]] += chips
+        in_both[own[rank], domain[rank]] += chips
+    n = sum(in_group.values())
+    nics: dict[int, float] = dict.fromkeys(in_group, 0.0)
+    for (group, within), chips in in_both.items():
+        if n > in_domain[within]:
+            others = n - in_group[group] - in_domain[within] + chips
+            nics[group] += chips * others / (n - in_domain[within])
+    return nics

@@ -23,6 +23,7 @@ NVIDIA, press release "NVIDIA Ethernet Networking Accelerates World's Largest AI
 Built by xAI", 28 October 2024: Spectrum-X "has maintained 95% data throughput" over three tiers of
 a fabric with 100,000 GPUs, where standard Ethernet delivers 60 %."""
 _NEGLIGIBLE = 1e-12
+_DEVIATIONS = 12.0
 
 
 def usable_share(
@@ -98,19 +99,31 @@ def ecmp_efficiency(flows: int, links: int) -> float:
     if links == 1 or flows == 0:
         return 1.0
     mean = flows / links
-    probability = _poisson(mean, flows)
-    of_sum = float(_poisson(flows, flows)[flows])
+    # Numbers of flows below `least`, and their probability, are negligible.
+    least = max(0, math.floor(mean - _DEVIATIONS * math.sqrt(mean)))
+    probability = _poisson(mean, flows)[least:]
+    of_sum = _probability_of_mean(flows)
+    # The sum deviates from n by less; what wraps around in the transform is negligible.
+    enough = math.ceil(4 * _DEVIATIONS * math.sqrt(flows) + 2 * math.sqrt(flows * links))
     largest = float(math.ceil(mean))  # the sum over k of P(largest > k), where k < n / m is sure
     for k in range(math.ceil(mean), flows):
-        below = probability[: k + 1]
+        below = probability[: k + 1 - least]
         total = float(below.sum())
-        size = 1 << (k * links).bit_length()  # no part of the convolution wraps around
+        size = 1 << min((k - least) * links, max(len(below), enough)).bit_length()
         sums = np.fft.irfft(np.fft.rfft(below / total, size) ** links, size)
-        more = 1.0 - total**links * float(sums[flows]) / of_sum
+        more = 1.0 - total**links * float(sums[(flows - least * links) % size]) / of_sum
         largest += max(more, 0.0)
         if more < _NEGLIGIBLE * flows:
             break
     return mean / largest
+
+
+def _probability_of_mean(mean: int) -> float:
+    """Return the probability that a Poisson variable is its mean."""
+    if mean < 100:
+        return float(_poisson(mean, mean)[mean])
+    # Stirling's series; the terms of the logarithm itself nearly cancel.
+    return math.exp(-1 / (12 * mean) + 1 / (360 * mean**3)) / math.sqrt(2 * math.pi * mean)
 
 
 def _poisson(mean: float, most: int) -> Floats:

@@ -74,7 +74,7 @@ def network_of(changes: Sequence[str]) -> dict[str, Any] | None:
     {'contention': False, 'load_balancing': 'ecmp'}
     """
     items = change_items(changes)
-    return {split_path(path)[-1]: value for path, value in items} if items else None
+    return {".".join(split_path(path)[1:]): value for path, value in items} if items else None
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustersim.array_types import Floats
+from clustersim.errors import InputError
 from clustersim.network import NetworkResponse, SharedTrunks
 from tests.network.on_off_jobs import max_min_shares, mean_steps_s
 
@@ -65,6 +66,17 @@ def test_a_job_that_leaves_gives_its_rate_back() -> None:
     assert trunks.settle() == [1]
     assert (trunks.share(1), trunks.slowdown(1)) == (1.0, 1.0)
     assert trunks.utilisation()[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("capacity_Bps", [0.0, -1.0, float("nan")])
+def test_a_trunk_without_capacity_is_refused(capacity_Bps: float) -> None:
+    with pytest.raises(InputError, match=r"capacity_Bps\[1\]: must be above 0, found"):
+        SharedTrunks(np.array([1.0, capacity_Bps]))
+    trunks = shared(np.ones(2), np.ones((2, 2)), np.full(2, 0.5), 1e-9)
+    before = trunks.slowdown(0)
+    with pytest.raises(InputError, match=r"capacity_Bps\[1\]: must be above 0, found"):
+        trunks.set_capacity(1, capacity_Bps)
+    assert (trunks.settle(), trunks.slowdown(0)) == ([], before)
 
 
 def test_a_trunk_that_loses_capacity_slows_its_jobs() -> None:

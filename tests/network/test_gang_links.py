@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from clustersim.network import (
     gang_traffic,
     trunk_graph,
 )
+from clustersim.network.trunks import RAIL
 from tests.network.leaf_clusters import PORT_BPS, leaf_cluster, leaf_pool
 
 RESPONSE = NetworkResponse.of_share(0.2)
@@ -41,9 +44,35 @@ def test_a_ring_in_the_order_of_nodes_leaves_each_leaf_once() -> None:
 
 def test_all_to_all_sends_from_each_chip_to_all_others() -> None:
     all_to_all = Communication(RESPONSE, ring=0.0, all_to_all=1.0)
-    # 16 chips in a leaf, 8 in the other: 16 x 8 of the 24 x 23 pairs leave each of them.
+    # Ports send beyond the node alone: all of the 8 under a leaf, and half of the 16 others.
     found = nics(links_of(), [(0, 8), (1, 8), (4, 8)], all_to_all)
-    assert found == pytest.approx({0: 128 / 23, 1: 128 / 23})
+    assert found == pytest.approx({0: 8.0, 1: 8.0})
+    # 8 of 12 chips to 4 of the 4 others; 4 to 8 of 8.
+    assert nics(links_of(), [(0, 8), (4, 4)], all_to_all) == pytest.approx({0: 8.0, 1: 4.0})
+
+
+def test_experts_exchange_within_a_stage() -> None:
+    gang = [(0, 8), (1, 8), (4, 8), (5, 8)]
+    stages = Communication(RESPONSE, ring=0.0, all_to_all=1.0, stages=2)
+    assert nics(links_of(), gang, stages) == {}
+    apart = nics(links_of(), [gang[0], gang[2], gang[1], gang[3]], stages)
+    assert apart == pytest.approx({0: 16.0, 1: 16.0})
+    # Each node is a stage.
+    assert nics(links_of(), gang, replace(stages, stages=8)) == {}
+
+
+def test_stages_that_are_no_whole_nodes_have_rings() -> None:
+    # Stages of 12 chips: the ring of the first and that of the third are on two nodes.
+    gang = [(0, 8), (4, 8), (5, 8), (1, 8), (6, 8), (7, 8)]
+    assert nics(links_of(), gang, Communication(RESPONSE, stages=4)) == {0: 16.0, 1: 16.0}
+
+
+def test_ports_of_a_gang_over_pools_have_the_rate_of_the_slowest() -> None:
+    pools = [leaf_pool(name, nodes=4, datacenter_Bps=100e9) for name in ("a", "b", "c")]
+    graph = trunk_graph(leaf_cluster(*pools, latency_s=1e-3))
+    links = GangLinks(graph, [50e9, 12.5e9, 25e9], [8, 8, 8])
+    _, demand_Bps = links.demand([(0, 8), (4, 8), (8, 8)], 8, RINGS)
+    assert set(demand_Bps) == {8 * 12.5e9}
 
 
 def test_stages_of_a_pipeline_send_to_the_next_one() -> None:
@@ -57,6 +86,19 @@ def test_a_gang_in_one_scale_up_domain_does_not_use_the_network() -> None:
     assert links.inside([(0, 4), (3, 4)]) == 0
     assert links.inside([(0, 4), (3, 4), (4, 4)]) == 4
     assert nics(links, [(0, 4), (1, 4), (4, 4), (5, 4)], RINGS) == {0: 8.0, 1: 8.0}
+
+
+def test_all_nodes_of_a_domain_send_to_the_next_domain() -> None:
+    """Two domains, each over two leaves with 8 ports."""
+    links = links_of(chips=4, scaleup_size=16, leaf_nodes=2)
+    gang = [(node, 4) for node in range(8)]
+    every_port = dict.fromkeys(range(4), 8.0)
+    assert nics(links, gang, RINGS) == every_port
+    stages = Communication(RESPONSE, ring=0.0, neighbours=1.0, stages=2)
+    assert nics(links, gang, stages) == every_port
+    # Of the 8 chips of the first domain, 4 send to the last node, and its 4 chips send back.
+    halves = links_of(chips=4, scaleup_size=8, leaf_nodes=3)
+    assert nics(halves, [(node, 4) for node in range(4)], RINGS) == {0: 4.0, 1: 4.0}
 
 
 def test_trunks_that_the_ports_below_cannot_fill_are_left_out() -> None:
@@ -87,7 +129,8 @@ def test_demand_is_the_traffic_of_the_gang_in_a_second(seed: int) -> None:
     ):
         traffic = gang_traffic(links.graph, nodes, [chips] * len(nodes), 1.0, pattern=pattern)
         sent = dict(zip(traffic.trunk.tolist(), traffic.sent_bytes.tolist(), strict=True))
-        times = chips if pattern == "ring" else 1.0  # a ring for each chip of a node
+        # As many as make each port of the gang send a byte.
+        times = chips * len(nodes) / traffic.by_level(links.graph)[0, RAIL]
         expected = {
             number: sent[trunk] * times
             for number, trunk in enumerate(links.trunk.tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -27,6 +28,13 @@ def test_ecmp_is_what_random_hashes_give(flows: int, links: int) -> None:
     spread = np.std(largest) / np.mean(largest) / np.sqrt(len(largest))
     found = ecmp_efficiency(flows, links)
     assert found == pytest.approx(flows / links / np.mean(largest), rel=4 * spread)
+
+
+def test_many_flows_over_two_links() -> None:
+    """The larger of two parts has half of the flows and the mean deviation of a binomial."""
+    flows = 262_144
+    deviation = flows / 2 * (math.comb(flows, flows // 2) / 2**flows)
+    assert ecmp_efficiency(flows, 2) == pytest.approx(flows / 2 / (flows / 2 + deviation), rel=1e-9)
 
 
 def test_more_flows_spread_more_evenly() -> None:

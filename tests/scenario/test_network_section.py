@@ -84,3 +84,6 @@ def test_replay_on_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     )
     assert main([*words, "--accelerators", "128", "--out", str(tmp_path / "p")]) == 2
     assert "network: pool pool has no topology" in capsys.readouterr().err
+    words += ["--cluster", str(cluster), "--network", "storage.tolerance=0.1"]
+    assert main([*words, "--out", str(tmp_path / "q")]) == 2
+    assert "storage.tolerance: unknown key" in capsys.readouterr().err

@@ -46,6 +46,7 @@ def test_many_changes_are_thinned() -> None:
     trunks, loads = SharedTrunks(links.capacity_Bps), TrunkLoads()
     response = NetworkResponse.of_share(0.5)
     for change in range(10 * MOST_SAMPLES):
+        loads.about_to_change(float(change), trunks)
         if change % 2:
             trunks.remove(change - 1)
         else:
@@ -60,6 +61,30 @@ def test_many_changes_are_thinned() -> None:
     odd = times_s % 2 == 1
     on_first = table[table["group"] == 0]["utilisation"].to_numpy()
     np.testing.assert_allclose(on_first, np.where(odd, 0.0, 0.5))
+
+
+def test_a_load_whose_change_is_left_out_is_recorded_while_it_lasts() -> None:
+    """Each job fills half of the trunk for 1 s of 101 s."""
+    links = GangLinks(trunk_graph(leaf_cluster(leaf_pool())), [PORT_BPS], [8])
+    trunks, loads = SharedTrunks(links.capacity_Bps), TrunkLoads()
+    response, n = NetworkResponse.of_share(0.5), 5 * MOST_SAMPLES
+    for job in range(n):
+        loads.about_to_change(101.0 * job, trunks)
+        trunks.add(job, [0], [8 * PORT_BPS], response)
+        trunks.settle()
+        loads.changed(101.0 * job, trunks)
+        loads.about_to_change(101.0 * job + 1.0, trunks)
+        trunks.remove(job)
+        trunks.settle()
+        loads.changed(101.0 * job + 1.0, trunks)
+    table = loads.table(links, ["gpu"])
+    load = table[table["group"] == 0]
+    assert MOST_SAMPLES / 2 < len(load) <= MOST_SAMPLES
+    time_s, found = load["time_s"].to_numpy(), load["utilisation"].to_numpy()
+    np.testing.assert_array_equal(found, np.where(time_s % 101.0 < 1.0, 0.5, 0.0))
+    assert (time_s[0], time_s[-1], found[-1]) == (0.0, 101.0 * (n - 1) + 1.0, 0.0)
+    mean = np.diff(time_s) @ found[:-1] / time_s[-1]
+    assert mean < 0.05  # really 0.5 / 101
 
 
 def test_metrics_of_the_time_lost_by_hand() -> None:

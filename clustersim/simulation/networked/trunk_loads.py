@@ -23,35 +23,53 @@ _AT_LEAST, _AT_MOST = 50, 200
 class TrunkLoads:
     """Records the expected load of trunks when it changes, at most `MOST_SAMPLES` times.
 
-    If there are more changes, every change is left out that follows another recorded one too soon.
+    If there are more changes, time is divided into equal intervals, and only the last change in
+    each is recorded (and the very first one). So a record is the load at the end of an interval,
+    with the time since when it has been so.
     """
 
     def __init__(self) -> None:
         self._times_s: list[float] = []
         self._loads: list[Floats] = []
-        self._least_gap_s = 0.0
+        self._interval_s = 0.0
+        self._last: tuple[float, SharedTrunks] | None = None  # a change that is not yet recorded
+
+    def about_to_change(self, time_s: float, trunks: SharedTrunks) -> None:
+        """Record the load that ends, unless this change replaces it (as an observer)."""
+        if self._last is not None and self._later(self._last[0], time_s):
+            self._record()
+            if len(self._times_s) >= 2 * MOST_SAMPLES:
+                self._thin()
 
     def changed(self, time_s: float, trunks: SharedTrunks) -> None:
-        """Record the load from a time on (an observer of the network driver)."""
-        times_s = self._times_s
-        if times_s and time_s == times_s[-1]:
-            self._loads[-1] = trunks.utilisation()
-            return
-        if times_s and time_s - times_s[-1] < self._least_gap_s:
-            return
-        times_s.append(time_s)
-        self._loads.append(trunks.utilisation())
-        if len(times_s) >= 2 * MOST_SAMPLES:
-            self._thin()
+        """Note that there is a new load from a time on (as an observer of the network driver)."""
+        self._last = time_s, trunks
+
+    def _later(self, before_s: float, time_s: float) -> bool:
+        """Return whether a time is in a later interval than another one."""
+        if not self._interval_s or not self._times_s:
+            return time_s > before_s
+        first_s = self._times_s[0]
+        before, now = (each - first_s for each in (before_s, time_s))
+        return now // self._interval_s > before // self._interval_s
+
+    def _record(self) -> None:
+        if self._last is not None:
+            time_s, trunks = self._last
+            self._times_s.append(time_s)
+            self._loads.append(trunks.utilisation())
+            self._last = None
 
     def _thin(self) -> None:
-        """Keep at most `MOST_SAMPLES` records, at least a regular gap apart."""
+        """Keep the first record and the last one of each interval."""
         times_s = self._times_s
-        self._least_gap_s = (times_s[-1] - times_s[0]) / (MOST_SAMPLES - 1)
-        kept = [0]
-        for k, time_s in enumerate(times_s):
-            if time_s - times_s[kept[-1]] >= self._least_gap_s:
-                kept.append(k)
+        self._interval_s = (times_s[-1] - times_s[0]) / (MOST_SAMPLES - 2)
+        last = len(times_s) - 1
+        kept = [
+            k
+            for k, time_s in enumerate(times_s)
+            if k in (0, last) or self._later(time_s, times_s[k + 1])
+        ]
         self._times_s = [times_s[k] for k in kept]
         self._loads = [self._loads[k] for k in kept]
 
@@ -65,6 +83,7 @@ class TrunkLoads:
             (number of the leaf or pod in the pool), ``utilisation`` (expected load divided by
             capacity, from this time on).
         """
+        self._record()
         if len(self._times_s) > MOST_SAMPLES:
             self._thin()
         graph = links.graph
