@@ -36,7 +36,8 @@ def placed_after(
     ----------
     queue : Queue
     chosen : sequence of int
-        Waiting and running jobs; a waiting job is placed after those before it.
+        Waiting and running jobs; a waiting job is placed after those before it, and not on nodes
+        of suspended ones.
     stay : iterable of int
         Running jobs that stay.
 
@@ -60,6 +61,10 @@ def placed_after(
     for job in queue.running:
         if job not in kept:
             free.add(job)
+    for job in chosen:
+        if job in queue.own_nodes:
+            partition, nodes = queue.own_nodes[job]
+            free.take(partition.index, nodes)
     places: dict[int, Place | None] = {}
     for job in chosen:
         places[job] = None
@@ -229,8 +234,7 @@ class NodePlan:
             at, chips = as_arrays(nodes)
             if not (self._left.by_node[partition.index][at] >= chips).all():
                 return False
-            self._left.take(partition.index, nodes)
-            self._idle.take(partition.index, nodes)
+            self._took([Place(partition, nodes)])
             return True
         if job not in queue.running:
             return False

@@ -309,7 +309,8 @@ class View:
         Returns
         -------
         bool
-            False if the job does not run, cannot run so, saves its state or is protected.
+            False if the job does not run, has that already, cannot run so, saves its state or is
+            protected, or if it is on several pools and none is named: it cannot be resized there.
 
         Raises
         ------
@@ -340,7 +341,9 @@ class View:
         members = [queue.partitions[index] for index in queue.choices(job)]
         named = [part for part in members if pool in (part.name, part.pool_name)]
         target = own.partition if pool is None else next(iter(named), None)
-        return target is not None and room_to_move(queue, job, target, n)
+        several = job in queue.holdings and len(queue.holdings[job].parts) > 1
+        refused = pool is None if several else target is own.partition and n == queue.size_of(job)
+        return target is not None and not refused and room_to_move(queue, job, target, n)
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.

@@ -42,6 +42,19 @@ def test_values_and_differences_by_hand() -> None:
     assert found.differences[["low", "high"]].isna().to_numpy().all()  # three jobs have none
 
 
+def test_jobs_without_a_deadline_are_left_out_of_its_difference() -> None:
+    jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 10, 20], "duration_s": 100})
+    jobs = jobs.assign(n_accelerators=[4, 8, 4], slo_s=[None, 200.0, 150.0])
+    runs = {name: replayed(jobs, name) for name in ("fcfs", "first_fit")}
+    # fcfs ends job 2 at 200 and job 3 at 300; first_fit ends them at 220 and 120.
+    found = compared_runs(runs, ["slo_attainment"])
+    assert found.values.loc["slo_attainment"].tolist() == [0.5, 0.5]
+    assert found.differences["difference"].tolist() == [0.0]
+    one = jobs.assign(slo_s=[None, None, 150.0])
+    runs = {name: replayed(one, name) for name in ("fcfs", "first_fit")}
+    assert compared_runs(runs, ["slo_attainment"]).differences["difference"].tolist() == [1.0]
+
+
 def test_the_interval_holds_the_difference_and_names_the_pair() -> None:
     jobs = log(1500)
     runs = {name: replayed(jobs, name) for name in ("fcfs", "easy", "sjf")}

@@ -229,8 +229,6 @@ class Moves(Policy):
             pool, size = str(rng.choice(["a", "b"])), int(rng.integers(1, 17))
             own = view.job(job).pool
             decision = Resize(job, size, 1.0) if pool == own else Migrate(job, pool, 1.0, size)
-            if pool == own and size == view.job(job).size:
-                continue
             if view.can_move(job, size=size, pool=pool):
                 self.moved.append(job)
                 yield decision
@@ -252,6 +250,25 @@ def test_a_view_tells_whether_a_job_can_be_moved(placement: str, seed: int):
     cs.simulate(table, two, Scheduling(policy=policy, placement=placement), check=True)
     assert len(policy.moved) > 5
     assert len(policy.refused) > 5
+
+
+def test_a_view_tells_that_a_job_on_several_pools_can_move_to_one_but_not_be_resized():
+    class Spans(Policy):
+        tracks_running: ClassVar[bool] = True
+
+        def decide(self, view: View) -> Iterator[Decision]:
+            yield from (Start(job) for job in view.waiting.tolist())
+            if view.now == 3:  # job 0 has left 8 accelerators of a; job 1 has the rest, and b
+                assert view.can_move(1, size=8, pool="a")
+                assert not view.can_move(1, size=8)
+                with pytest.raises(ClusterSimError, match="several pools"):
+                    carry_out(Resize(1, 8), self.queue, {}, "Spans")
+
+    table = pd.DataFrame({"job_id": [1, 2], "submit_s": 0, "n_accelerators": [8, 16]})
+    table = table.assign(duration_s=[3, 9], min_accelerators=8, max_accelerators=16)
+    fleet = cluster(a_pool("a", 2, 8), a_pool("b", 1, 8))
+    how = Scheduling(Spans, placement="consolidate", span_pools="equal")
+    assert cs.simulate(table, fleet, how).jobs["finish_s"].tolist() == [3, 9]
 
 
 def test_scattered_accelerators_are_named():

@@ -153,8 +153,7 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     assert metric.of_jobs is not None, "it has values by group of jobs"
     first, other = (part_of_group(part, name) for part in (first, other))
     quantity, q = metric.of_jobs
-    series = {**SERIES, **ON_REQUEST}[quantity]
-    by_job = [_by_job(part, series(part)) for part in (first, other)]
+    by_job = [_by_job(part, quantity) for part in (first, other)]
     both = by_job[0].index.intersection(by_job[1].index, sort=False)
     before, after = (own.loc[both].to_numpy(dtype=np.float64) for own in by_job)
     if not len(both):
@@ -163,12 +162,14 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     return {"difference": _statistic(after, q) - _statistic(before, q), "low": low, "high": high}
 
 
-def _by_job(part: Part, values: Floats) -> pd.Series:
-    """Return a quantity of jobs by job id, in order of submission; empty if some jobs lack it."""
+def _by_job(part: Part, quantity: str) -> pd.Series:
+    """Return a quantity by job id, in order of submission, without jobs that lack it."""
     ids = part.jobs["job_id"].astype(str).to_numpy()
-    if len(values) != len(ids):
-        ids = ids[part.finished]
-    return pd.Series(values, ids) if len(values) == len(ids) else pd.Series(dtype=np.float64)
+    of_run = getattr(part.run, quantity, None)
+    if of_run is not None:  # not the series, which does not tell whose values are left out
+        return pd.Series(part.of_measured(of_run), ids).dropna()
+    values = {**SERIES, **ON_REQUEST}[quantity](part)
+    return pd.Series(values, ids if len(values) == len(ids) else ids[part.finished])
 
 
 def _statistic(values: Floats, q: float | None) -> float:
