@@ -117,10 +117,9 @@ def run_jobs(
 
     columns = job_columns(jobs, rows, runtimes, eligible, setting.split)
     columns, entry = _entry_limits(quotas, columns, partitions, policy)
-    limits = Limits() if depend is None else depend.limits(rows)
-    if entry is not None:
-        limits = entry.limits(limits, policy.rank_held(columns, partitions))
-    gates = Gates(limits, columns) if limits.hold else None
+    gates = _gates(
+        Limits() if depend is None else depend.limits(rows), entry, columns, partitions, policy
+    )
     heroes = hero_jobs(
         setting.planned, jobs, rows, eligible.choices, eligible.choice_of, partitions
     )
@@ -140,9 +139,7 @@ def run_jobs(
             check=setting.check,
             progress=setting.progress,
         )
-        if (at := getattr(setting.progress, "at", None)) is not None and setting.progress:
-            report = _now_and_then(simulation, setting.progress, at, len(rows))
-            simulation.around_passes(after=report)
+        _report(simulation, setting.progress, len(rows))
         if entry is not None:
             simulation.shared.setdefault("quotas", []).extend(entry.uses())
             if gates is not None and entry.budgets:
@@ -166,6 +163,28 @@ def run_jobs(
     estimate_s = runtimes.estimate_s[:, rows]
     kept_free = ahead.kept_free(driver)
     return replace(ran, kept_free=kept_free, estimate_s=estimate_s, notes=ahead.notes)
+
+
+def _gates(
+    limits: Limits,
+    entry: EntryLimits | None,
+    columns: JobColumns,
+    partitions: Sequence[Partition],
+    policy: type[Policy],
+) -> Gates | None:
+    """Return what holds jobs outside their queues; None if nothing does."""
+    if entry is not None:
+        limits = entry.limits(limits, policy.rank_held(columns, partitions))
+    return Gates(limits, columns) if limits.hold else None
+
+
+def _report(
+    simulation: Simulation, progress: Callable[[int, int], None] | None, n_jobs: int
+) -> None:
+    """Report the simulated time after passes, if the caller asks for it."""
+    at = getattr(progress, "at", None)
+    if progress is not None and at is not None:
+        simulation.around_passes(after=_now_and_then(simulation, progress, at, n_jobs))
 
 
 def _now_and_then(

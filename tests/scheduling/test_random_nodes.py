@@ -1,4 +1,4 @@
-"""The random placement: which nodes it may choose, and that they only depend on what it is told."""
+"""The random placement: which nodes it may choose, the order of ranks, and what its seed sets."""
 
 from __future__ import annotations
 
