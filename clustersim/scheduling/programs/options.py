@@ -147,7 +147,8 @@ def choose(options: Options, *, gap: float = 0.0, time_limit_s: float | None = N
     if bound - found.value > max(gap, _NO_GAP) * bound:
         allowed = bound - found.value + _NO_GAP * bound
         most = float(losses[min(options.n_jobs + _SEARCHED, len(losses) - 1)])
-        some = most < allowed
+        # If the largest loss is searched, all options are.
+        some = most < min(allowed, float(losses[-1]))
         again = _search_near(
             options,
             rows,
