@@ -8,12 +8,13 @@ gang uses none of them; this takes a few comparisons here.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from clustersim.array_types import Floats
 from clustersim.network.contention import NetworkResponse
 from clustersim.network.load_balancing import LoadBalancing, usable_share
 from clustersim.network.trunks import DATACENTER, LEAF, TrunkGraph
@@ -69,6 +70,9 @@ class GangLinks:
         rate of a port, and the flows on it are those of all ports below it.
     queue_pairs : int
         Number of flows of each NIC.
+    may_narrow : collection of int
+        Trunks upward in `graph` that may lose capacity later, and are kept although they can never
+        be full now.
 
     Attributes
     ----------
@@ -106,6 +110,7 @@ class GangLinks:
         *,
         load_balancing: LoadBalancing = "ideal",
         queue_pairs: int = 1,
+        may_narrow: Collection[int] = (),
     ) -> None:
         self.graph = graph
         pool = graph.pool_of_node(np.arange(graph.n_nodes))
@@ -121,9 +126,10 @@ class GangLinks:
                 links = max(1, round(float(graph.capacity_Bps[trunk]) / port))
                 usable = usable_share(load_balancing, nics, links, queue_pairs=queue_pairs)
                 usable_Bps = float(graph.capacity_Bps[trunk]) * usable
-                if level == DATACENTER or usable_Bps < nics * port * _FULL:
+                never_full = level != DATACENTER and usable_Bps >= nics * port * _FULL
+                if not never_full or trunk in may_narrow:
                     open_trunks.append(trunk)
-                    capacity.append(usable_Bps)
+                    capacity.append(max(usable_Bps, nics * port) if never_full else usable_Bps)
         self.trunk = np.array(open_trunks, dtype=np.int64)
         self.capacity_Bps = np.array(capacity, dtype=np.float64)
         self._number = {trunk: number for number, trunk in enumerate(open_trunks)}
@@ -213,11 +219,28 @@ class GangLinks:
         port_Bps = min([self._port_Bps[node] for node, _ in gang])
         return list(found), [nics * port_Bps for nics in found.values()]
 
-    def alone(self, trunks: Sequence[int], demand_Bps: Sequence[float]) -> float:
-        """Return the share of a gang that has its trunks for itself."""
+    def position(self, trunk: int) -> int | None:
+        """Return the position of a trunk of `graph`; None if it is left out."""
+        return self._number.get(trunk)
+
+    def domain_of(self) -> dict[int, int]:
+        """Return the scale-up domain of each node; empty if each node is a domain."""
+        return {} if self._domain is None else dict(enumerate(self._domain))
+
+    def alone(
+        self,
+        trunks: Sequence[int],
+        demand_Bps: Sequence[float],
+        capacity_Bps: Floats | None = None,
+    ) -> float:
+        """Return the share of a gang that has its trunks for itself.
+
+        `capacity_Bps` is the capacity of each trunk, if it is not that without faults.
+        """
+        capacities = self.capacity_Bps if capacity_Bps is None else capacity_Bps
         share = 1.0
         for trunk, demand in zip(trunks, demand_Bps, strict=True):
-            capacity = float(self.capacity_Bps[trunk])
+            capacity = float(capacities[trunk])
             if demand > capacity * _ROOM:
                 share = min(share, capacity / demand)
         return share

@@ -110,6 +110,7 @@ def result_of(
         serving,
         windows=windows,
         network_load=ran.network_load,
+        network_faults=ran.network_faults,
     )
 
 

@@ -30,6 +30,7 @@ from clustersim.scheduling import (
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself
 from clustersim.scheduling.quotas import Quotas
+from clustersim.seeds import Streams
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
@@ -96,6 +97,7 @@ def simulate(
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
     network: NetworkSpec | Mapping[str, Any] | None = None,
+    streams: Streams | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
     check: bool = False,
@@ -126,6 +128,9 @@ def simulate(
         How the network slows jobs down, as in the section ``network`` of a scenario. By default
         the speed of a job does not depend on where its nodes are. `run_times` computed in advance
         must be those of :func:`~clustersim.simulation.networked.network_model.at_port_rate`.
+    streams : Streams, optional
+        Random numbers of the faults of the network; by default ``Streams(0)``, as in a scenario
+        without a seed.
     horizon_s : float, optional
         Time (seconds) at which the simulation stops. By default it stops when no job runs and no
         future event can start a job.
@@ -177,7 +182,7 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
-    model = network_model(network, cluster)
+    model = network_model(network, cluster, streams=streams or Streams(0), horizon_s=horizon_s)
     if not isinstance(run_times, Runtimes):
         fastest = cluster if model is None else at_port_rate(cluster)
         run_times = find_runtimes(jobs, Speeds(fastest, catalogue, run_times))
