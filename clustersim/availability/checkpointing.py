@@ -32,7 +32,11 @@ gradients)."""
 
 
 def recovery_in(
-    spec: Failures | None, cluster: Cluster, jobs: pd.DataFrame, catalogue: Catalogue
+    spec: Failures | None,
+    cluster: Cluster,
+    jobs: pd.DataFrame,
+    catalogue: Catalogue,
+    stops_per_s: Sequence[Floats] | None = None,
 ) -> Recovery:
     """Return how the jobs of a scenario save their state and restart.
 
@@ -45,11 +49,17 @@ def recovery_in(
         A jobs table.
     catalogue : Catalogue
         Contains the models of the jobs.
+    stops_per_s : sequence of float64 array (jobs,), optional
+        For each pool, how often each job is stopped for other reasons than failures of nodes (1/s).
     """
     sources = [] if spec is None else failure_sources(spec)
     checkpoints = Checkpointing() if spec is None else spec.checkpoints
     sizes = jobs["n_accelerators"].to_numpy()
     mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
+    if stops_per_s is not None:
+        pairs = zip(mttf_s, stops_per_s, strict=True)
+        with np.errstate(divide="ignore"):
+            mttf_s = [1.0 / (1.0 / each_s + per_s) for each_s, per_s in pairs]
     return recovery_of(checkpoints, mttf_s, jobs, catalogue)
 
 

@@ -20,7 +20,9 @@ from clustersim.units import (
 )
 
 if TYPE_CHECKING:
-    from clustersim.topology import ClusterSpec, ClusterSummary
+    from collections.abc import Sequence
+
+    from clustersim.topology import ClusterSpec, ClusterSummary, ListedParts, NetworkParts
 
 __all__ = ["add_parser", "run"]
 
@@ -35,6 +37,11 @@ _MEANING = """\
 The total is the product of the levels: the network bandwidth of a chip that sends alone, divided by
 its bandwidth when all chips of the pool send to all others. A level is named after the group of
 nodes that shares its uplinks."""
+
+
+_NAMES = """\
+A link with several cables has the names LINK/0, LINK/1 and so on for each of them. Uplinks are all
+cables from a group of nodes to the rest of its pool. --links-of NAME lists the links of a part."""
 
 
 def add_parser(commands: Any) -> None:
@@ -53,6 +60,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
     )
+    parser.add_argument(
+        "--links",
+        action="store_true",
+        help="list the switches, network ports, links and uplinks that `network.faults` of a "
+        "scenario can name",
+    )
+    parser.add_argument(
+        "--links-of",
+        metavar="NAME",
+        help="list each link of one of them, or of a node, such as h200/leaf/0 or h200/node/5",
+    )
     add_site_options(parser)
     add_catalogue(parser)
     parser.set_defaults(run=run)
@@ -61,25 +79,51 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables, and draw the topology if requested."""
     from clustersim.catalogue import hypothetical_note, load_catalogue
-    from clustersim.topology import load_cluster, summarise
+    from clustersim.topology import NetworkParts, compile_cluster, load_cluster, summarise
 
     if (args.file is None) == (args.site is None):
         raise InputError("topology", "needs either FILE or --from FILE")
     if args.site is not None:
+        if args.links or args.links_of is not None:
+            raise InputError("--links", "is only allowed with FILE")
         return write_site(args)
     refuse_site_options(args)
     catalogue = load_catalogue(*args.catalogue)
     spec = load_cluster(args.file, catalogue)
     summary = summarise(spec)
-    print("\n\n".join(_sections(spec, summary)))
+    sections = _sections(spec, summary)
+    parts: dict[str, Any] = {}
+    if args.links or args.links_of is not None:
+        network = NetworkParts(compile_cluster(spec))
+        if args.links:
+            sections.append(_parts(network.listed()))
+            parts["parts"] = [plain(each) for each in network.listed()]
+        if args.links_of is not None:
+            links = _links_of(network, args.links_of)
+            sections.append(_links(args.links_of, links))
+            parts["links_of"] = {
+                "name": args.links_of,
+                "links": [
+                    {"name": name, "cables": cables, "rate_Bps": rate_Bps}
+                    for name, cables, rate_Bps in links
+                ],
+            }
+    print("\n\n".join(sections))
     note = hypothetical_note(
         catalogue.accelerator(pool.accelerator) for pool in spec.pools.values()
     )
     if note is not None:
         print(f"\n{note}")
     files = [] if args.plot is None else _plot(spec, args.plot, note)
-    write_json({**_data(spec, summary, note), "files": files})
+    write_json({**_data(spec, summary, note), **parts, "files": files})
     return 0
+
+
+def _links_of(network: NetworkParts, name: str) -> list[tuple[str, int, float]]:
+    try:
+        return network.links_of(name)
+    except ValueError as error:
+        raise InputError("--links-of", str(error)) from None
 
 
 def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[str, Any]:
@@ -204,6 +248,30 @@ def _levels(summary: ClusterSummary) -> str:
         for level in pool.levels
     ]
     return f"Links\n{table(rows, headers)}"
+
+
+def _parts(listed: Sequence[ListedParts]) -> str:
+    """Return a table of the names that faults of the network can use."""
+    rows = [
+        [
+            each.kind,
+            format_count(each.count),
+            format_count(each.cables),
+            format_bit_rate(each.rate_Bps),
+            each.first,
+            each.last if each.count > 1 else "",
+        ]
+        for each in listed
+    ]
+    headers = ["part", "number", "cables", "rate/cable", "first name", "last name"]
+    return f"Names for network.faults\n{table(rows, headers)}\n{_NAMES}"
+
+
+def _links(name: str, links: Sequence[tuple[str, int, float]]) -> str:
+    rows = [
+        [link, format_count(cables), format_bit_rate(rate_Bps)] for link, cables, rate_Bps in links
+    ]
+    return f"Links of {name}\n{table(rows, ['link', 'cables', 'rate/cable'])}"
 
 
 def _oversubscription(summary: ClusterSummary) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.costs.run_costs import RunCosts, open_costs
+from clustersim.engine.node_events import LAST_S
 from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import maintenance_events
 from clustersim.errors import InputError, named_in
@@ -28,6 +30,7 @@ from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.scenario_jobs import jobs_of_log, jobs_of_model, read_log, streams_of
 from clustersim.simulation.load import OfferedWork, offered_work
 from clustersim.simulation.networked.network_model import network_model
+from clustersim.simulation.networked.run_faults import RunFaults
 from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
@@ -123,8 +126,26 @@ class ResolvedScenario(Brief):
         """The compiled topology."""
         return self.platform.cluster
 
+    @cached_property
+    def network_faults(self) -> RunFaults | None:
+        """The faults of the network; None if nothing fails there.
+
+        Raises
+        ------
+        InputError
+            If they contain an unknown name.
+        """
+        network = self.scenario.network
+        if network is None or network.faults is None:
+            return None
+        streams, horizon_s = streams_of(self.scenario), self.scenario.horizon
+        until_s = LAST_S if horizon_s is None else horizon_s
+        return RunFaults.of(network.faults, self.cluster, streams, until_s=until_s)
+
     def node_events(self) -> NodeEvents | None:
         """Return a new sequence of node events; None if no event is possible.
+
+        Nodes that faults cut off from the network are not among them.
 
         Raises
         ------
@@ -132,6 +153,9 @@ class ResolvedScenario(Brief):
             If failures, supply or windows contain an unknown name.
         """
         planned = self._planned()
+        absent = maintenance_events(planned.windows)
+        if self.services and self.network_faults is not None:
+            absent += self.network_faults.node_events()
         happens = what_happens(
             self.scenario.failures,
             self.scenario.supply,
@@ -139,7 +163,7 @@ class ResolvedScenario(Brief):
             streams_of(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
-            planned=maintenance_events(planned.windows),
+            planned=absent,
             horizon_s=self.scenario.horizon,
         )
         if happens is None and planned.is_empty:
@@ -156,7 +180,12 @@ class ResolvedScenario(Brief):
 
     def recovery(self) -> Recovery:
         """Return how each job saves its state and restarts after it is stopped."""
-        return recovery_in(self.scenario.failures, self.cluster, self.jobs, self.catalogue)
+        faults, stops_per_s = self.network_faults, None
+        if faults is not None:
+            stops_per_s = faults.stops_per_s(self.jobs["n_accelerators"].to_numpy())
+        return recovery_in(
+            self.scenario.failures, self.cluster, self.jobs, self.catalogue, stops_per_s
+        )
 
 
 def resolve(

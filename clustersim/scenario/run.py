@@ -10,6 +10,7 @@ from clustersim.calendar import Calendar
 from clustersim.scenario.provenance import provenance
 from clustersim.scenario.resolved import ResolvedScenario, fields_named, resolve
 from clustersim.scenario.scenario import LoadedScenario, Scenario, as_loaded
+from clustersim.scenario.scenario_jobs import streams_of
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import simulate
 
@@ -79,6 +80,7 @@ def run_scenario(
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):
         events = resolved.node_events()
+        stops = events is not None or resolved.network_faults is not None
         result = simulate(
             resolved.jobs,
             resolved.cluster,
@@ -86,8 +88,9 @@ def run_scenario(
             catalogue=resolved.catalogue,
             run_times=resolved.run_times,
             node_events=events,
-            recovery=None if events is None else resolved.recovery(),
+            recovery=resolved.recovery() if stops else None,
             network=resolved.scenario.network,
+            streams=streams_of(resolved.scenario),
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,

@@ -234,8 +234,8 @@ ATTEMPTS = (
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
     Column(
         "stopped",
-        "why the attempt was stopped before the job was done: node, preempted (saved, requeued or "
-        "suspended) or cancelled; empty if it was not",
+        "why the attempt was stopped before the job was done: node, network (a fault cut off one "
+        "of its nodes), preempted (saved, requeued or suspended) or cancelled; empty if it was not",
     ),
 )
 OUTAGES = (
@@ -255,7 +255,8 @@ OUTAGES = (
     Column(
         "kind",
         "`failure`, `slowdown`, `repair` (of a slow node), `maintenance`, `service`, "
-        "`late delivery`, `no room` (no power or space) or `retirement`",
+        "`late delivery`, `no room` (no power or space), `retirement` or `cut off` (from the "
+        "network, by faults)",
     ),
 )
 NETWORK_LOAD = (
@@ -264,6 +265,16 @@ NETWORK_LOAD = (
     Column("level", "`leaf`, `spine` or `datacenter`"),
     Column("group", "number of the leaf or pod in the pool"),
     Column("utilisation", "expected load of the trunk, divided by its capacity", "share"),
+)
+NETWORK_FAULTS = (
+    _POOL,
+    Column(
+        "part", "name of the switch, port, link or uplinks, as in `clustersim topology --links`"
+    ),
+    Column("begin_s", "time at which it failed", "duration"),
+    Column("end_s", "time at which it was repaired; infinite if it was not", "duration"),
+    Column("capacity", "part of its rate that was left; 0 if it was down", "share"),
+    Column("cause", "name of the fault or of its source"),
 )
 WINDOWS = (
     Column("name", "name of the window, or the id of a hero job"),
@@ -422,6 +433,13 @@ RUN_TABLES = (
         "instant and trunk, for the trunks with the most load",
         NETWORK_LOAD,
         "with the key `network`, if jobs slow each other down",
+    ),
+    Table(
+        "network_faults",
+        "network_faults.parquet",
+        "part of the network that was down or degraded",
+        NETWORK_FAULTS,
+        "with the key `network.faults`",
     ),
     Table("serving", "serving.parquet", "step of a service", SERVING_TABLE, SERVING),
     Table(

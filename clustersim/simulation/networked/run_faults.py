@@ -82,6 +82,12 @@ class RunFaults:
         """Return the periods in which nodes are cut off, in order of their start."""
         return nodes_cut_off(self.sequence, self.parts, self.graph)
 
+    @property
+    def stops_jobs(self) -> bool:
+        """Whether random faults of single parts cut off nodes."""
+        whole = np.array([pool.n_chips for pool in self.cluster.pools])
+        return any(rate.any() for rate in self.stops_per_s(whole))
+
     def stops_per_s(self, sizes: Ints) -> list[Floats]:
         """Return how often random faults of single parts cut off a node of a gang, by pool (1/s).
 
