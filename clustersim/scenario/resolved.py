@@ -20,7 +20,6 @@ from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.costs.run_costs import RunCosts, open_costs
-from clustersim.engine.node_events import LAST_S
 from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import maintenance_events
 from clustersim.errors import InputError, named_in
@@ -29,7 +28,7 @@ from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.scenario_jobs import jobs_of_log, jobs_of_model, read_log, streams_of
 from clustersim.simulation.load import OfferedWork, offered_work
-from clustersim.simulation.networked.network_model import network_model
+from clustersim.simulation.networked.network_model import NetworkModel, network_model
 from clustersim.simulation.networked.run_faults import RunFaults
 from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
@@ -127,20 +126,25 @@ class ResolvedScenario(Brief):
         return self.platform.cluster
 
     @cached_property
-    def network_faults(self) -> RunFaults | None:
-        """The faults of the network; None if nothing fails there.
+    def network(self) -> NetworkModel | None:
+        """The network and its faults; None if it is not simulated.
 
         Raises
         ------
         InputError
-            If they contain an unknown name.
+            If the cluster has no topology, or the faults contain an unknown name.
         """
-        network = self.scenario.network
-        if network is None or network.faults is None:
-            return None
-        streams, horizon_s = streams_of(self.scenario), self.scenario.horizon
-        until_s = LAST_S if horizon_s is None else horizon_s
-        return RunFaults.of(network.faults, self.cluster, streams, until_s=until_s)
+        return network_model(
+            self.scenario.network,
+            self.cluster,
+            streams=streams_of(self.scenario),
+            horizon_s=self.scenario.horizon,
+        )
+
+    @property
+    def network_faults(self) -> RunFaults | None:
+        """The faults of the network; None if nothing fails there."""
+        return None if self.network is None else self.network.faults
 
     def node_events(self) -> NodeEvents | None:
         """Return a new sequence of node events; None if no event is possible.

@@ -10,7 +10,6 @@ from clustersim.calendar import Calendar
 from clustersim.scenario.provenance import provenance
 from clustersim.scenario.resolved import ResolvedScenario, fields_named, resolve
 from clustersim.scenario.scenario import LoadedScenario, Scenario, as_loaded
-from clustersim.scenario.scenario_jobs import streams_of
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import simulate
 
@@ -89,8 +88,7 @@ def run_scenario(
             run_times=resolved.run_times,
             node_events=events,
             recovery=resolved.recovery() if stops else None,
-            network=resolved.scenario.network,
-            streams=streams_of(resolved.scenario),
+            network=resolved.network,
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,
