@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -203,8 +204,7 @@ class PoolCables:
     def alike(self, kind: PartKind) -> list[tuple[int, int]]:
         """Return the first part of a kind on each level, and the number of parts there."""
         counts = self._counts(kind)
-        firsts = np.cumsum([0, *counts[:-1]]).tolist()
-        return [(first, n) for first, n in zip(firsts, counts, strict=True) if n]
+        return [(after - n, n) for after, n in zip(accumulate(counts), counts, strict=True) if n]
 
     def part(self, kind: PartKind, number: int) -> tuple[str, Ints]:
         """Return the name and the cables of a part, counted from 0 within its kind."""
