@@ -23,8 +23,16 @@ from clustersim.topology import NetworkParts
 __all__ = ["nodes_cut_off"]
 
 
+_MOST_FAULTS = 32
+"""Number of instants with faults, but without an event, after which there is a pause."""
+
+
 def nodes_cut_off(
-    faults: Iterable[NetworkFault], parts: NetworkParts, graph: TrunkGraph
+    faults: Iterable[NetworkFault],
+    parts: NetworkParts,
+    graph: TrunkGraph,
+    *,
+    pauses: bool = False,
 ) -> Iterator[NodeEvent]:
     """Yield the periods in which nodes are cut off, in order of their start.
 
@@ -38,6 +46,9 @@ def nodes_cut_off(
     parts : NetworkParts
     graph : TrunkGraph
         The trunk graph of the same cluster.
+    pauses : bool
+        Whether to add pauses, for a simulation with an infinite sequence of faults: it must not
+        look for the next node that is cut off longer than it lasts itself.
 
     Examples
     --------
@@ -61,7 +72,7 @@ def nodes_cut_off(
     ends: list[tuple[float, int, NetworkFault]] = []
     coming = iter(faults)
     following = next(coming, None)
-    number = 0
+    number = quiet = 0
     while following is not None or ends:
         begin_s = math.inf if following is None else following.begin_s
         time_s = min(begin_s, ends[0][0]) if ends else begin_s
@@ -76,7 +87,13 @@ def nodes_cut_off(
                 heappush(ends, (following.end_s, number, following))
             number += 1
             following = next(coming, None)
-        yield from state.cut_off(np.unique(np.concatenate(touched)), time_s, cause)
+        quiet += 1
+        for event in state.cut_off(np.unique(np.concatenate(touched)), time_s, cause):
+            yield event
+            quiet = 0
+        if pauses and quiet >= _MOST_FAULTS:
+            yield NodeEvent(time_s, time_s, -1, -1)
+            quiet = 0
 
 
 class _Reach:

@@ -15,7 +15,7 @@ from clustersim.engine.engine import Simulation
 from clustersim.engine.network_driver import CommunicationOf, NetworkDriver, Observer
 from clustersim.network.cable_faults import CableState, NetworkFault
 from clustersim.network.gang_links import Communication, Gang, GangLinks
-from clustersim.network.port_limits import limited, port_share
+from clustersim.network.trunks import RAIL
 from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.queue import Partition
 
@@ -24,23 +24,22 @@ __all__ = ["FaultDriver"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sender:
-    """A running gang that uses the network, as it would be without faults."""
+    """A running gang that uses the network."""
 
     gang: Gang
     inside: int
     communication: Communication
-    trunks: list[int]
-    demand_Bps: list[float]
+    trunks: list[int]  # without ports
 
 
 class FaultDriver(NetworkDriver):
     """Changes the pace of gangs, in a network whose parts fail and are repaired.
 
-    A gang gets at most the share that the ports of its nodes have left, and a trunk has the part of
-    its capacity that its cables have left. Gangs on a node without any port, or over a trunk
-    without any cable, are stopped without warning. Node events (see
-    :func:`~clustersim.network.cut_off.nodes_cut_off`) must take these nodes out of service for the
-    same time, so that no other gang starts there.
+    A trunk has the part of its capacity that its cables have left, and so have the ports of a node,
+    which are a trunk like the others while some of them are down. Gangs on a node without any port,
+    or over a trunk without any cable, are stopped without warning. Node events (see
+    :func:`~clustersim.availability.cut_off.nodes_cut_off`) must take these nodes out of service for
+    the same time, so that no other gang starts there.
 
     Parameters
     ----------
@@ -80,8 +79,7 @@ class FaultDriver(NetworkDriver):
         self._senders: dict[int, _Sender] = {}
         self._on_node: dict[int, dict[int, None]] = {}
         self._on_trunk: dict[int, dict[int, None]] = {}
-        self._impaired: dict[int, float] = {}
-        self._domain_of = links.domain_of()
+        self._impaired: dict[int, None] = {}
         self.capacity_Bps = links.capacity_Bps.copy()
         simulation.clock.process(self._take_turns())
 
@@ -104,8 +102,8 @@ class FaultDriver(NetworkDriver):
                 del self._on_trunk[trunk][job]
 
     def _send(self, job: int, gang: Gang, inside: int, communication: Communication) -> None:
-        trunks, demand_Bps = self._links.demand(gang, inside, communication)
-        self._senders[job] = _Sender(gang, inside, communication, trunks, demand_Bps)
+        trunks, _ = self._links.demand(gang, inside, communication)
+        self._senders[job] = _Sender(gang, inside, communication, trunks)
         for node, _ in gang:
             self._on_node.setdefault(node, {})[job] = None
         for trunk in trunks:
@@ -113,26 +111,18 @@ class FaultDriver(NetworkDriver):
         self._resend(job)
 
     def _resend(self, job: int) -> None:
-        """Let a gang send at the rate that its ports have now."""
-        sender, communication = self._senders[job], self._senders[job].communication
-        demand_Bps, share = sender.demand_Bps, self._port_share(sender)
-        if share < 1.0:
-            communication = replace(communication, response=limited(communication.response, share))
-            demand_Bps = [share * demand for demand in demand_Bps]
-        if sender.trunks and self._contention:
+        """Let a gang send over its trunks, and over the ports of nodes that have lost some."""
+        own, communication = self._senders[job], self._senders[job].communication
+        links = self._links
+        trunks, demand_Bps = links.demand(own.gang, own.inside, communication, self._impaired)
+        if self._contention:
             self._unshare(job)
-            self._share(job, sender.trunks, demand_Bps, communication)
-            return
-        alone = self._links.alone(sender.trunks, demand_Bps, self.capacity_Bps)
+            if trunks:
+                self._share(job, trunks, demand_Bps, communication)
+                return
+        alone = links.alone(trunks, demand_Bps, self.capacity_Bps)
         slowdown, _ = communication.response.at(alone)
         self._simulation.rerate(job, max(1.0, slowdown), "network")
-
-    def _port_share(self, sender: _Sender) -> float:
-        impaired = self._impaired
-        if not impaired or all(node not in impaired for node, _ in sender.gang):
-            return 1.0
-        gang, inside = sender.gang, sender.inside
-        return port_share(gang, inside, sender.communication, impaired, self._domain_of)
 
     def _take_turns(self) -> Generator[Event, None, None]:
         """Begin and end the faults one after the other (a SimPy process)."""
@@ -167,44 +157,43 @@ class FaultDriver(NetworkDriver):
     def _change(self, nodes: list[int], trunks: list[int]) -> None:
         """React to what nodes and trunks (numbered as in the graph) have left now."""
         concerned: dict[int, None] = {}
+        ports = self._links.graph.up_of_node[RAIL]
         for node in nodes:
             part = float(self._state.node_part[node])
             if part < 1.0:
-                self._impaired[node] = part
+                self._impaired[node] = None
             else:
                 self._impaired.pop(node, None)
-            self._stop_or_note(self._on_node.get(node), part, concerned)
+            self._narrow(int(ports[node]), part, self._on_node.get(node), concerned)
         for trunk in trunks:
+            part = float(self._state.trunk_part[trunk])
             position = self._links.position(trunk)
-            if position is not None:
-                part = float(self._state.trunk_part[trunk])
-                on_trunk: dict[int, None] = {}
-                self._stop_or_note(self._on_trunk.get(position), part, on_trunk)
-                if not self._contention:
-                    concerned.update(on_trunk)
-                if part > 0.0:
-                    self._narrow(position, part)
+            jobs = None if position is None else self._on_trunk.get(position)
+            shared: dict[int, None] = {}
+            self._narrow(trunk, part, jobs, shared)
+            if not self._contention:
+                concerned.update(shared)
         for job in concerned:
             if job in self._senders:  # it may have been stopped meanwhile
                 self._resend(job)
 
-    def _stop_or_note(
-        self, jobs: dict[int, None] | None, part: float, concerned: dict[int, None]
+    def _narrow(
+        self, trunk: int, part: float, jobs: dict[int, None] | None, left: dict[int, None]
     ) -> None:
-        """Stop the gangs on a node or trunk that has nothing left; otherwise note them."""
+        """Give a trunk, or the ports of a node, a part of their capacity.
+
+        If nothing is left, the jobs there stop, and the capacity stays as it was, because the nodes
+        are out of service. Otherwise the jobs are added to `left`.
+        """
         for job in list(jobs or ()):
             if part > 0.0:
-                concerned[job] = None
+                left[job] = None
             else:
                 self._simulation.stop(job, saved=False, cause=StopCause.NETWORK)
-
-    def _narrow(self, position: int, part: float) -> None:
-        """Give a trunk a part of its capacity.
-
-        A trunk without any cable keeps what it had, because its nodes are out of service.
-        """
-        capacity_Bps = float(self._links.capacity_Bps[position]) * part
-        self.capacity_Bps[position] = capacity_Bps
-        if self._contention:
-            self._ask()
-            self.trunks.set_capacity(position, capacity_Bps)
+        position = self._links.position(trunk)
+        if position is not None and part > 0.0:
+            capacity_Bps = float(self._links.capacity_Bps[position]) * part
+            self.capacity_Bps[position] = capacity_Bps
+            if self._contention:
+                self._ask()
+                self.trunks.set_capacity(position, capacity_Bps)

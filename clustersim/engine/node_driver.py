@@ -91,7 +91,7 @@ class NodeDriver:
                 yield clock.at(event.begin_s, NODE_EVENT)
             if event.slows:
                 self._slow_down(event)
-            else:
+            elif not event.is_pause:
                 self._take_out(event)
 
     def _take_out_now(self, event: NodeEvent) -> None:

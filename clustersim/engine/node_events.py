@@ -81,7 +81,8 @@ class NodeEvent(NamedTuple):
     begin_s, end_s : float
         Start and end, seconds; the end is infinite if the event never ends.
     pool, node : int
-        Index of the pool in the cluster and of the node in the pool.
+        Index of the pool in the cluster and of the node in the pool. An event of the pool -1 is a
+        pause: nothing happens, and further events are drawn only when its time has come.
     cause : str
         Name of the failure source or of the inference service, for tables and timelines.
     kind : NodeEventKind
@@ -108,6 +109,11 @@ class NodeEvent(NamedTuple):
     def slows(self) -> bool:
         """Whether the node stays in service at a lower speed."""
         return self.kind is NodeEventKind.SLOWDOWN
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether nothing happens."""
+        return self.pool < 0
 
 
 class SoundEvents(Iterator[NodeEvent]):
@@ -164,7 +170,7 @@ def _sound(events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None) -> Iter
         else:
             assert following is not None
             event, following = following, next(coming, None)
-        if event.slows:
+        if event.slows or event.is_pause:
             yield event
             continue
         key = event.pool, event.node

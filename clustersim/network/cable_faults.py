@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
-from clustersim.network.trunks import DATACENTER, LEAF, TrunkGraph
+from clustersim.network.trunks import DATACENTER, LEAF, RAIL, TrunkGraph
 
 if TYPE_CHECKING:
     from clustersim.topology import NetworkParts
@@ -94,6 +94,7 @@ class CableState:
         self._of_node = _Members(parts.port_node, parts.port_cable, graph.n_nodes)
         self._trunk_of = _Members(parts.trunk_cable, trunk, len(parts.rate_Bps))
         self._node_of = _Members(parts.port_cable, parts.port_node, len(parts.rate_Bps))
+        self._ports_of_node = graph.up_of_node[RAIL]
         self._left = np.ones(len(parts.rate_Bps))
         self._faults: dict[int, list[float]] = {}
         self.trunk_part: Floats = np.ones(graph.n_trunks)
@@ -104,6 +105,15 @@ class CableState:
         return Changed(
             np.unique(self._trunk_of.of_all(cables)), np.unique(self._node_of.of_all(cables))
         )
+
+    def narrowed_by(self, cables: Ints) -> frozenset[int]:
+        """Return the trunks upward, and the ports of nodes, that lose capacity with cables.
+
+        Ports have the number of the trunk from the node to its switches.
+        """
+        changed = self.concerned(cables)
+        ports = self._ports_of_node[changed.nodes]
+        return frozenset([*changed.trunks.tolist(), *ports.tolist()])
 
     def cables_of_trunk(self, trunk: int) -> Ints:
         """Return the cables of a trunk upward."""

@@ -112,7 +112,7 @@ def run_jobs(
     if setting.network is not None:
         check_network_placement(setting.network, partitions, spans=setting.split is not None)
         if setting.network.faults is not None:
-            outages = merge(outages or (), setting.network.faults.node_events())
+            outages = merge(outages or (), setting.network.faults.node_events(pauses=True))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
@@ -154,6 +154,7 @@ def run_jobs(
             ahead.drive(simulation, jobs, rows, heroes)
         loads, faults = TrunkLoads(), None
         if setting.network is not None:
+            loads = TrunkLoads(setting.network.links.n_shared)
             faults = _drive_network(simulation, setting.network, rows, loads)
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -131,9 +133,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_name_is_told_what_is_allowed(name: str) -> None:
-    with pytest.raises(ValueError, match=".") as raised:
+    with pytest.raises(ValueError, match=f"^{re.escape(WRONG[name])}"):
         NetworkParts(fabric_cluster("rails")).cables_of(name)
-    assert str(raised.value).startswith(WRONG[name])
 
 
 def test_what_has_no_cables_says_so() -> None:

@@ -45,7 +45,7 @@ class RunFaults:
     >>> spec = NetworkFaults(events=[{"of": ["h200/spine/0", "h200/node/0/nic/0"], "at": "1 d"}])
     >>> faults = RunFaults.of(spec, cluster, cs.Streams(0))
     >>> len(faults.may_narrow), list(faults.node_events())
-    (4, [])
+    (5, [])
     """
 
     cluster: Cluster
@@ -70,17 +70,19 @@ class RunFaults:
 
     @cached_property
     def may_narrow(self) -> frozenset[int]:
-        """The trunks that may lose capacity at some time."""
-        concerned = self.state().concerned(self.sequence.may_fail())
-        return frozenset(concerned.trunks.tolist())
+        """The trunks, and the ports of nodes, that may lose capacity at some time."""
+        return self.state().narrowed_by(self.sequence.may_fail())
 
     def state(self) -> CableState:
         """Return the state of the network without faults."""
         return CableState(self.parts, self.graph)
 
-    def node_events(self) -> Iterator[NodeEvent]:
-        """Return the periods in which nodes are cut off, in order of their start."""
-        return nodes_cut_off(self.sequence, self.parts, self.graph)
+    def node_events(self, *, pauses: bool = False) -> Iterator[NodeEvent]:
+        """Return the periods in which nodes are cut off, in order of their start.
+
+        For `pauses`, see :func:`~clustersim.availability.cut_off.nodes_cut_off`.
+        """
+        return nodes_cut_off(self.sequence, self.parts, self.graph, pauses=pauses)
 
     @property
     def stops_jobs(self) -> bool:
