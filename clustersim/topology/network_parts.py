@@ -42,6 +42,14 @@ class ListedParts:
         Number of these parts, and of all their cables.
     rate_Bps : float
         Rate of a cable, one direction (bytes/s); of a switch, that of a cable to the layer below.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+    >>> ports = cs.topology.NetworkParts(cluster).listed()[0]
+    >>> ports.kind, ports.last
+    ('network port', 'h20/node/255/nic/7')
     """
 
     pool: str
@@ -140,19 +148,51 @@ class NetworkParts:
         return self._names[pool], rest
 
     def count(self, pool: int, kind: PartKind) -> int:
-        """Return the number of parts of a kind in a pool."""
+        """Return the number of parts of a kind in a pool.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> cs.topology.NetworkParts(cluster).count(0, "spine")
+        32
+        """
         return self._pools[pool].count(kind)
 
     def part(self, pool: int, kind: PartKind, number: int) -> tuple[str, Ints]:
-        """Return the name and the cables of a part, counted from 0 within its kind."""
+        """Return the name and the cables of a part, counted from 0 within its kind.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> cs.topology.NetworkParts(cluster).part(0, "nic", 9)[0]
+        'h20/node/1/nic/1'
+        """
         return self._pools[pool].part(kind, number)
 
     def alike(self, pool: int, kind: PartKind) -> list[tuple[int, int]]:
-        """Return the first of each group of parts of a kind on the same level, and their number."""
+        """Return the first of each group of parts of a kind on the same level, and their number.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> cs.topology.NetworkParts(cluster).alike(0, "switch")
+        [(0, 64), (64, 32)]
+        """
         return self._pools[pool].alike(kind)
 
     def all_cables(self, pool: int, kind: PartKind) -> Ints:
-        """Return the cables of all parts of a kind in a pool."""
+        """Return the cables of all parts of a kind in a pool.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+        >>> len(cs.topology.NetworkParts(cluster).all_cables(0, "link"))
+        2048
+        """
         return self._pools[pool].all_cables(kind)
 
     def listed(self) -> list[ListedParts]:
@@ -193,6 +233,7 @@ def is_datacenter(name: str) -> bool:
 
     Examples
     --------
+    >>> from clustersim.topology import is_datacenter
     >>> is_datacenter("h200/uplinks"), is_datacenter("h200/unit/0/uplinks")
     (True, False)
     """

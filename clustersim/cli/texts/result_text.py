@@ -162,16 +162,20 @@ def _network_text(result: Result) -> list[str]:
     if faults.empty:
         return ["network: no part of it failed"]
     down = int((faults["capacity"] == 0.0).sum())
-    cut_off = int((outages["kind"] == NodeEventKind.CUT_OFF.label).sum())
+    gone = int((outages["kind"] == NodeEventKind.CUT_OFF.label).sum())
     stopped = int((attempts["stopped"] == STOPS[StopCause.NETWORK]).sum())
+    cut_off = "no node was cut off"
+    if gone:
+        times = counted(stopped, "time") if stopped else "never"
+        cut_off = f"nodes were cut off {counted(gone, 'time')}, which stopped jobs {times}"
     lost_s = float((attempts["network_s"] * attempts["n_accelerators"]).sum())
     held_s = float(((attempts["end_s"] - attempts["start_s"]) * attempts["n_accelerators"]).sum())
-    return [
+    text = (
         f"network: {counted(len(faults), 'fault')} ({down:,} down, {len(faults) - down:,} "
-        f"degraded); nodes were cut off {counted(cut_off, 'time')}, which stopped jobs "
-        f"{counted(stopped, 'time')}; {format_percent(lost_s / held_s if held_s else 0.0)} of the "
-        "accelerator time was lost to the network, with faults and without"
-    ]
+        f"degraded); {cut_off}; {format_percent(lost_s / held_s if held_s else 0.0)} of the "
+        "accelerator time was lost to placement, other jobs and faults in the network together"
+    )
+    return [textwrap.fill(text, 100, subsequent_indent="  ")]
 
 
 def _windows_text(windows: pd.DataFrame) -> list[str]:
