@@ -48,8 +48,12 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", help="topology file, or its name in topologies/"
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="topology file, or its name in topologies/; or a scenario with a fleet",
     )
+    parser.add_argument("--case", metavar="NAME", help="case of a scenario with a fleet")
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
     )
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         return write_site(args)
     refuse_site_options(args)
     catalogue = load_catalogue(*args.catalogue)
-    spec = load_cluster(args.file, catalogue)
+    spec = load_cluster(args.file, catalogue, case=args.case)
     summary = summarise(spec)
     print("\n\n".join(_sections(spec, summary)))
     note = hypothetical_note(
