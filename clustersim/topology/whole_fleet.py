@@ -1,4 +1,4 @@
-"""The topology of a whole fleet: all chips that a fleet file has on hand, on order or in production."""
+"""The topology of a whole fleet: all chips that it has on hand, on order or in production."""
 
 from __future__ import annotations
 
