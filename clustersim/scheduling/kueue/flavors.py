@@ -236,11 +236,19 @@ class _Search:
         self, podset: PodSet, group: ResourceGroup, requests: dict[str, float]
     ) -> _Tried | None:
         """Return the flavor to use for requests of a group."""
-        best: _Tried | None = None
         keys = {key for flavor in group for key in self._traits(flavor.flavor).labels}
-        for flavor in _in_order(podset, group):
-            if not _eligible(podset, self._traits(flavor.flavor), keys):
-                continue
+        flavors = [
+            flavor
+            for flavor in _in_order(podset, group)
+            if _eligible(podset, self._traits(flavor.flavor), keys)
+        ]
+        if self._queue.when_can_preempt == "next":  # then nobody is preempted if one of them fits
+            for flavor in flavors:
+                tried = self._try(flavor, requests, preempting=False)
+                if tried is not None and not self._looks_further(*tried.worst):
+                    return tried
+        best: _Tried | None = None
+        for flavor in flavors:
             # Of what needs preemption, no later flavor is preferred to this.
             found_best = best is not None and best.worst == (Mode.RECLAIM, 0)
             tried = self._try(flavor, requests, preempting=not found_best)
