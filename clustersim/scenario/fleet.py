@@ -111,8 +111,8 @@ class _Part:
 
     def _note(self, nodes: int) -> str:
         pool = self.pool
-        later = [*pool.ordered.values(), *pool.in_production.values()]
-        chips = pool.stock + sum(each.chips for each in later)
+        chips = pool.stock + sum(each.chips for each in pool.ordered.values())
+        chips += sum(each.chips for each in pool.in_production.values())
         share = "" if self.share == 1.0 else f" x {self.share:g}"
         return (
             f"{chips:,} chips{share} / {self.chips_per_node} = {nodes:,} nodes "

@@ -53,7 +53,7 @@ def whole_fleet(
     """
     own = {key: value for key, value in data.items() if key not in (FLEET, "case")}
     if isinstance(data[FLEET], str):
-        path = existing_file(Path(source).parent / data[FLEET], within="experiments")
+        path = existing_file(data[FLEET], Path(source).parent, within="experiments")
         case = data.get("case", case)
         data, source = read_yaml(path), path
     else:
