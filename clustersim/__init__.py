@@ -59,6 +59,8 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
+    from clustersim.training.result import TimeToTrain
+    from clustersim.training.time_to_train import time_to_train
     from clustersim.validation.result import Validation
     from clustersim.validation.validate import validate
     from clustersim.whatif.what_if import what_if
@@ -83,6 +85,7 @@ __all__ = [
     "Streams",
     "Study",
     "StudyResult",
+    "TimeToTrain",
     "Validation",
     "WaitCauses",
     "__version__",
@@ -118,6 +121,7 @@ __all__ = [
     "simulate",
     "single_pool",
     "summarise",
+    "time_to_train",
     "validate",
     "what_if",
     "write_report",
@@ -144,6 +148,7 @@ _HOME = {
     "Streams": "seeds",
     "Study": "studies.study",
     "StudyResult": "studies.study_result",
+    "TimeToTrain": "training.result",
     "Validation": "validation.result",
     "WaitCauses": "explanation.summary",
     "axis_of": "plots.axis",
@@ -178,6 +183,7 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
+    "time_to_train": "training.time_to_train",
     "validate": "validation.validate",
     "what_if": "whatif.what_if",
     "write_report": "report",
@@ -201,6 +207,7 @@ _PACKAGES = (
     "sites",
     "studies",
     "topology",
+    "training",
     "workload",
 )
 

@@ -24,7 +24,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.optimizer import host_optimizer
 
-__all__ = ["Job", "configurations_of", "job_of", "model_and_chip"]
+__all__ = ["Job", "configurations_of", "job_of", "model_and_chip", "with_lengths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,22 @@ def model_and_chip(
     shape = catalogue.model(model) if isinstance(model, str) else model
     chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     return shape, chip
+
+
+def with_lengths(model: Model, seq_len: int | None, document_tokens: int | None) -> Model:
+    """Return a model with another length of sequences and of documents; None keeps its own.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> with_lengths(load_catalogue().model("llama3-8b"), 4096, None).seq_len
+    4096
+    """
+    return dataclasses.replace(
+        model,
+        seq_len=model.seq_len if seq_len is None else seq_len,
+        document_tokens=model.document_tokens if document_tokens is None else document_tokens,
+    )
 
 
 def job_of(

@@ -1,0 +1,217 @@
+"""The chips of a fleet at a date: what has been delivered, less what services hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.availability.delivered import has_slips
+from clustersim.availability.serving import ServiceDemand, service_demands
+from clustersim.availability.supply import nodes_at
+from clustersim.calendar import WEEK_S, Calendar
+from clustersim.catalogue import Model
+from clustersim.errors import InputError
+from clustersim.scenario.dates import time_s
+from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.resolved import fields_named
+from clustersim.scenario.run_calendar import run_calendar
+from clustersim.scenario.scenario import LoadedScenario, Scenario
+from clustersim.seeds import Streams
+from clustersim.simulation.runtimes import Runtimes
+from clustersim.simulation.software import dated_ports, with_software
+from clustersim.units import format_duration
+
+__all__ = ["DRAWS", "FleetAt", "fleet_at"]
+
+DRAWS = 256
+"""Number of draws of a random supply."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetAt:
+    """The chips of a fleet at a date, in several draws of what is late.
+
+    Attributes
+    ----------
+    loaded : LoadedScenario
+    platform : Platform
+        Catalogue, cluster and coefficients of the scenario.
+    calendar : Calendar
+    at_s : float
+        Seconds since time 0.
+    at : str
+        The date as text.
+    nodes : int64 array (draws, pools)
+        Nodes that are switched on and that no service holds.
+    software : float64 array (draws, pools)
+        Speed of the software for a model as a share of its speed when mature; 0 without software.
+    obstacles : tuple of str (pools,)
+        Why there is no software, in the first draw without it; empty if there always is.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> model = cs.load_catalogue().model("doubao-class")
+    >>> fleet = fleet_at(cs.load_scenario("fleet_2026"), "200 d", model, draws=8)
+    >>> fleet.nodes.shape, fleet.software[:, 1].tolist()
+    ((8, 4), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    """
+
+    loaded: LoadedScenario
+    platform: Platform
+    calendar: Calendar
+    at_s: float
+    at: str
+    nodes: Ints
+    software: Floats
+    obstacles: tuple[str, ...]
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario of the fleet."""
+        return self.loaded.scenario
+
+    def chips(self, share: float) -> Ints:
+        """Return the chips of whole nodes in a share of each pool, of shape (draws, pools).
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> model = cs.load_catalogue().model("doubao-class")
+        >>> fleet = fleet_at(cs.load_scenario("fleet_2026"), "0 d", model, draws=1)
+        >>> fleet.chips(0.5).tolist()  # of 7,407 nodes of H20 and 5,000 of 910B
+        [[0, 29624, 20000, 0]]
+        """
+        per_node = np.array([pool.chips_per_node for pool in self.platform.cluster.pools])
+        whole = np.floor(share * self.nodes * (1 + 1e-12)).astype(np.int64)
+        return np.asarray(whole * per_node, dtype=np.int64)
+
+
+def fleet_at(
+    loaded: LoadedScenario, at: str, model: Model, *, draws: int = DRAWS, seed: int | None = None
+) -> FleetAt:
+    """Return the chips of a fleet at a date, and the speed of a model's software there.
+
+    The draws are those of the replications 0, 1, 2, ... of the scenario, so each of them is what a
+    run with that replication simulates. Nodes that fail are not subtracted.
+
+    Parameters
+    ----------
+    loaded : LoadedScenario
+    at : str
+        A date (with `start` in the scenario), or a time since time 0 such as ``180 d``.
+    model : Model
+    draws : int
+        Number of draws; one is enough, and used, if nothing in the scenario is random.
+    seed : int, optional
+        Default: that of the scenario.
+
+    Raises
+    ------
+    InputError
+        If the date cannot be read or is not allowed, or a part of the scenario is invalid.
+    """
+    platform, scenario = open_platform(loaded), loaded.scenario
+    calendar = run_calendar(scenario.start, scenario.time_zone, source=loaded.source).calendar
+    at_s = _time_s(at, calendar, loaded)
+    root = scenario.seed if seed is None else seed
+    replications = range(draws if _is_random(scenario) else 1)
+    with fields_named(loaded):
+        demands = service_demands(scenario.serving, platform.cluster, scenario.horizon, calendar)
+        held = _held(demands, len(platform.cluster.pools), at_s)
+        whole = np.array([pool.n_nodes for pool in platform.cluster.pools])
+        nodes, speeds, obstacles = [], [], [""] * len(whole)
+        for replication in replications:
+            streams = Streams(root, replication=replication)
+            there = whole
+            if scenario.supply is not None:
+                there = nodes_at(
+                    scenario.supply, platform.cluster, streams, platform.catalogue, at_s
+                )
+            nodes.append(np.maximum(there - held, 0))
+            speed, missing = _software(scenario, platform, model, streams, calendar, at_s)
+            speeds.append(speed)
+            obstacles = [old or new for old, new in zip(obstacles, missing, strict=True)]
+    return FleetAt(
+        loaded=loaded,
+        platform=platform,
+        calendar=calendar,
+        at_s=at_s,
+        at=calendar.text(at_s) if calendar.is_dated else format_duration(at_s),
+        nodes=np.array(nodes),
+        software=np.array(speeds),
+        obstacles=tuple(obstacles),
+    )
+
+
+def _time_s(at: str, calendar: Calendar, loaded: LoadedScenario) -> float:
+    """Return the date as seconds since time 0."""
+    try:
+        return time_s(at, calendar, "at")
+    except InputError as error:
+        if calendar.is_dated or "the date of time 0 is not known" not in str(error):
+            raise
+        raise InputError(
+            "at",
+            f"{at!r} is a date, but {loaded.source} has no `start`; add start: 2026-01-01 to it, "
+            "set it with --set start=2026-01-01, or give a time since its start such as 180 d",
+        ) from None
+
+
+def _is_random(scenario: Scenario) -> bool:
+    """Return whether the supply or the ports of software are random."""
+    ports = [] if scenario.software is None else scenario.software.ports
+    return has_slips(scenario.supply) or any(port.slip is not None for port in ports)
+
+
+def _held(demands: Sequence[ServiceDemand], n_pools: int, at_s: float) -> Ints:
+    """Return the most nodes of each pool that services hold in an hour of the week from a time on.
+
+    After the last hour that is known, the last week counts.
+    """
+    held = np.zeros(n_pools, dtype=np.int64)
+    for pool in range(n_pools):
+        here = [demand for demand in demands if demand.pool == pool]
+        if not here:
+            continue
+        n_hours = min(len(demand.nodes) for demand in here)
+        begin_s = here[0].begin_s[:n_hours]
+        total = np.sum([demand.nodes[:n_hours] for demand in here], axis=0)
+        from_s = min(at_s, float(begin_s[-1]) - WEEK_S)
+        first = max(int(np.searchsorted(begin_s, from_s, side="right")) - 1, 0)
+        held[pool] = total[first : int(np.searchsorted(begin_s, from_s + WEEK_S))].max()
+    return held
+
+
+def _software(
+    scenario: Scenario,
+    platform: Platform,
+    model: Model,
+    streams: Streams,
+    calendar: Calendar,
+    at_s: float,
+) -> tuple[Floats, list[str]]:
+    """Return the speed of a model's software on each pool at a time, and why there is none.
+
+    Ports that name classes of jobs do not concern a training, which has none.
+    """
+    pools, catalogue = platform.cluster.pools, platform.catalogue
+    none = [""] * len(pools)
+    if scenario.software is None:
+        return np.ones(len(pools)), none
+    ports = [port for port in scenario.software.ports if port.classes is None]
+    software = scenario.software.model_copy(update={"ports": ports})
+    job = pd.DataFrame({"submit_s": [at_s]})
+    if model.name in catalogue.models:
+        job["model"] = [model.name]
+    dated = dated_ports(software, job, catalogue, streams, calendar)
+    unit = Runtimes(np.ones((len(pools), 1)), np.ones((len(pools), 1)), {})
+    there = with_software(unit, job, platform.cluster, catalogue, dated)
+    missing = none if there.missing_port is None else [
+        there.port_obstacles[port] if port >= 0 else "" for port in there.missing_port[:, 0]
+    ]  # fmt: skip
+    return 1.0 / there.run_s[:, 0], missing
