@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
+    from clustersim.training.on_fleet import time_to_train_on_fleet
     from clustersim.training.result import TimeToTrain
     from clustersim.training.time_to_train import time_to_train
     from clustersim.validation.result import Validation
@@ -122,6 +123,7 @@ __all__ = [
     "single_pool",
     "summarise",
     "time_to_train",
+    "time_to_train_on_fleet",
     "validate",
     "what_if",
     "write_report",
@@ -184,6 +186,7 @@ _HOME = {
     "single_pool": "topology",
     "summarise": "topology",
     "time_to_train": "training.time_to_train",
+    "time_to_train_on_fleet": "training.on_fleet",
     "validate": "validation.validate",
     "what_if": "whatif.what_if",
     "write_report": "report",

@@ -16,7 +16,7 @@ from clustersim.calendar import WEEK_S, Calendar
 from clustersim.catalogue import Model
 from clustersim.errors import InputError
 from clustersim.scenario.dates import time_s
-from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.platform import Platform
 from clustersim.scenario.resolved import fields_named
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
@@ -55,8 +55,10 @@ class FleetAt:
     Examples
     --------
     >>> import clustersim as cs
+    >>> from clustersim.scenario.platform import open_platform
     >>> model = cs.load_catalogue().model("doubao-class")
-    >>> fleet = fleet_at(cs.load_scenario("fleet_2026"), "200 d", model, draws=8)
+    >>> loaded = cs.load_scenario("fleet_2026")
+    >>> fleet = fleet_at(loaded, open_platform(loaded), "200 d", model, draws=8)
     >>> fleet.nodes.shape, fleet.software[:, 1].tolist()
     ((8, 4), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
@@ -81,8 +83,10 @@ class FleetAt:
         Examples
         --------
         >>> import clustersim as cs
+        >>> from clustersim.scenario.platform import open_platform
         >>> model = cs.load_catalogue().model("doubao-class")
-        >>> fleet = fleet_at(cs.load_scenario("fleet_2026"), "0 d", model, draws=1)
+        >>> loaded = cs.load_scenario("fleet_2026")
+        >>> fleet = fleet_at(loaded, open_platform(loaded), "0 d", model, draws=1)
         >>> fleet.chips(0.5).tolist()  # of 7,407 nodes of H20 and 5,000 of 910B
         [[0, 29624, 20000, 0]]
         """
@@ -92,7 +96,13 @@ class FleetAt:
 
 
 def fleet_at(
-    loaded: LoadedScenario, at: str, model: Model, *, draws: int = DRAWS, seed: int | None = None
+    loaded: LoadedScenario,
+    platform: Platform,
+    at: str,
+    model: Model,
+    *,
+    draws: int = DRAWS,
+    seed: int | None = None,
 ) -> FleetAt:
     """Return the chips of a fleet at a date, and the speed of a model's software there.
 
@@ -102,6 +112,8 @@ def fleet_at(
     Parameters
     ----------
     loaded : LoadedScenario
+    platform : Platform
+        Its catalogue, cluster and coefficients.
     at : str
         A date (with `start` in the scenario), or a time since time 0 such as ``180 d``.
     model : Model
@@ -115,7 +127,7 @@ def fleet_at(
     InputError
         If the date cannot be read or is not allowed, or a part of the scenario is invalid.
     """
-    platform, scenario = open_platform(loaded), loaded.scenario
+    scenario = loaded.scenario
     calendar = run_calendar(scenario.start, scenario.time_zone, source=loaded.source).calendar
     at_s = _time_s(at, calendar, loaded)
     root = scenario.seed if seed is None else seed

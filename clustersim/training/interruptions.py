@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.availability.checkpointing import (
     STATE_BYTES_PER_PARAMETER,
     expected_ettr,
@@ -27,6 +27,7 @@ __all__ = [
     "failures_note",
     "find_interruptions",
     "read_failures",
+    "with_checkpoints",
 ]
 
 DEFAULT_FAILURES: Mapping[str, Any] = {
@@ -156,22 +157,47 @@ def find_interruptions(
     params : float
         Parameters of the model.
     """
-    size, n = len(pools), np.asarray(counts, dtype=np.int64)
-    if failures is None:
-        none = np.zeros(size)
-        return Interruptions(none + np.inf, none + np.inf, none, none, none + 1.0)
-    sources = failure_sources(failures)
-    mttf_s = np.full(size, np.inf)
+    n = np.asarray(counts, dtype=np.int64)
+    sources = [] if failures is None else failure_sources(failures)
+    mttf_s = np.full(len(n), np.inf)
     for pool in {id(pool): pool for pool in pools}.values():
         rows = np.array([row for row, each in enumerate(pools) if each is pool])
         mttf_s[rows] = gang_mttf_s(sources, pool, n[rows])
-    spec = failures.checkpoints
-    saved = recovery_of_gangs(spec, [mttf_s], np.full(size, STATE_BYTES_PER_PARAMETER * params), n)
+    return with_checkpoints(failures, mttf_s, n, params)
+
+
+def with_checkpoints(
+    failures: Failures | None, mttf_s: Floats, counts: Ints, params: float
+) -> Interruptions:
+    """Return the checkpoints of gangs with given mean times to failure.
+
+    Parameters
+    ----------
+    failures : Failures or None
+        Only its checkpoints are used; None if no checkpoint is taken.
+    mttf_s : array, shape (R,)
+        Seconds.
+    counts : int array, shape (R,)
+        Chips of each gang.
+    params : float
+        Parameters of the model.
+
+    Examples
+    --------
+    >>> found = with_checkpoints(read_failures(None), np.array([86400.0]), np.array([64]), 1e12)
+    >>> found.cost_s.tolist(), found.restart_s.tolist(), found.interval_s.round().tolist()
+    ([7.0], [607.0], [1095.0])
+    """
+    none = np.zeros(len(mttf_s))
+    if failures is None:
+        return Interruptions(mttf_s, none + np.inf, none, none, none + 1.0)
+    state = none + STATE_BYTES_PER_PARAMETER * params
+    saved = recovery_of_gangs(failures.checkpoints, [mttf_s], state, counts)
     interval_s, cost_s, restart_s = (
         np.array(each, dtype=np.float64)
         for each in (saved.interval_s[0], saved.cost_s, saved.restart_s)
     )
-    lost_s = restart_s + np.array(saved.write_s or np.zeros(size), dtype=np.float64)
+    lost_s = restart_s + np.array(saved.write_s or none, dtype=np.float64)
     ettr = expected_ettr(interval_s, cost_s, lost_s, mttf_s)
     return Interruptions(mttf_s, interval_s, cost_s, restart_s, ettr)
 

@@ -25,8 +25,8 @@ SECONDS_PER_HOUR = 3600.0
 def pool_charges(scenario: Scenario, platform: Platform) -> list[Charge]:
     """Return what the chips of each pool cost.
 
-    Values that the scenario does not set are the planning assumptions of its catalogue. The price of
-    electricity is the mean over the day.
+    Values that the scenario does not set are the planning assumptions of its catalogue. The price
+    of electricity is the mean over the day.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def pool_charges(scenario: Scenario, platform: Platform) -> list[Charge]:
     (187500, 0.6)
     """
     costs = open_costs(scenario.energy, scenario.money, platform.cluster, platform.catalogue)
-    return [
-        _charge(pool, platform.catalogue.accelerator(pool.accelerator), platform, costs.energy,
-                costs.money)
-        for pool in platform.cluster.pools
-    ]  # fmt: skip
+    found = []
+    for pool in platform.cluster.pools:
+        chip = platform.catalogue.accelerator(pool.accelerator)
+        found.append(_charge(pool, chip, platform, costs.energy, costs.money))
+    return found
 
 
 def _charge(
