@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
+    from clustersim.training.largest import LargestModel, largest_model
     from clustersim.training.on_fleet import time_to_train_on_fleet
     from clustersim.training.result import TimeToTrain
     from clustersim.training.time_to_train import time_to_train
@@ -73,6 +74,7 @@ __all__ = [
     "Forecast",
     "InputError",
     "JobWait",
+    "LargestModel",
     "Metric",
     "NodePlacement",
     "Part",
@@ -103,6 +105,7 @@ __all__ = [
     "explain",
     "forecast",
     "generate_jobs",
+    "largest_model",
     "load_catalogue",
     "load_cluster",
     "load_plan",
@@ -137,6 +140,7 @@ _HOME = {
     "Forecast": "forecasting.result",
     "InputError": "errors",
     "JobWait": "explanation.job",
+    "LargestModel": "training.largest",
     "Metric": "analysis.metric",
     "NodePlacement": "scheduling",
     "Part": "analysis.part",
@@ -166,6 +170,7 @@ _HOME = {
     "explain": "explanation.explain",
     "forecast": "forecasting.forecast",
     "generate_jobs": "workload",
+    "largest_model": "training.largest",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
     "load_plan": "procurement",

@@ -29,7 +29,7 @@ from clustersim.training.table import COLUMNS, FLEET_COLUMNS, Charge
 from clustersim.training.training import Training, training_of
 from clustersim.units import MOST_CHIPS, format_percent
 
-__all__ = ["Fleet", "open_fleet", "time_to_train_on_fleet"]
+__all__ = ["Fleet", "ReadFleet", "open_fleet", "read_fleet", "time_to_train_on_fleet"]
 
 MOST_DRAWS = 10_000
 
@@ -50,6 +50,8 @@ class Fleet:
         Numbers of chips of a gang; None for the fastest one of each pool.
     seed : int
         Seed of the draws from the calibration.
+    notes : tuple of str
+        Notes on the scenario.
 
     Examples
     --------
@@ -69,6 +71,7 @@ class Fleet:
     share: float = 1.0
     counts: tuple[int, ...] | None = None
     seed: int = 0
+    notes: tuple[str, ...] = ()
 
     def time(self, training: Training) -> TimeToTrain:
         """Return the time of a training on each pool, and on several if jobs may span pools."""
@@ -86,6 +89,7 @@ class Fleet:
             notes += of_gangs
         columns = [name for name in (*FLEET_COLUMNS, *COLUMNS) if name != "nearest_count"]
         table = pd.concat(rows, ignore_index=True)[columns]
+        notes = [*self.notes, *notes, *_notes(self)]
         return TimeToTrain(training, table, tuple(dict.fromkeys(notes)), self.there.at)
 
     def _together(self, training: Training, found: Sequence[PoolDays]) -> Iterator[pd.DataFrame]:
@@ -171,26 +175,20 @@ def time_to_train_on_fleet(
     >>> found.fastest["pool"], found.table["pool"].tolist()
     ('h200', ['h200', 'h20', '910b', 'seedchip'])
     """
-    loaded, notes = _of_mean(as_loaded(fleet, changes))
-    calibration = _calibration(loaded)
-    platform = open_platform(loaded)
-    training = training_of(
+    asked = read_fleet(fleet, changes)
+    training = asked.training(
         model,
-        platform.catalogue,
-        calibration,
         tokens=tokens,
         global_batch=global_batch,
         seq_len=seq_len,
         document_tokens=document_tokens,
-        precision=loaded.scenario.performance.precision if precision is None else precision,
+        precision=precision,
         stack=stack,
         plan=plan,
         memory=memory,
-        coefficients=platform.draw,
     )
     opened = open_fleet(
-        loaded,
-        platform,
+        asked,
         at,
         training,
         pool_share=pool_share,
@@ -201,27 +199,103 @@ def time_to_train_on_fleet(
         draws=draws,
         seed=seed,
     )
-    found = opened.time(training)
-    return dataclasses.replace(found, notes=(*notes, *found.notes, *_notes(opened)))
+    return opened.time(training)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReadFleet:
+    """The scenario of a fleet, with what its estimates are based on.
+
+    Attributes
+    ----------
+    loaded : LoadedScenario
+        Without a draw of the coefficients.
+    platform : Platform
+    calibration : Calibration
+    notes : tuple of str
+
+    Examples
+    --------
+    >>> read_fleet("fleet_2026").training("doubao-class").precision
+    'bf16'
+    """
+
+    loaded: LoadedScenario
+    platform: Platform
+    calibration: Calibration
+    notes: tuple[str, ...]
+
+    def training(
+        self, model: str | Model, *, precision: str | None = None, **options: Any
+    ) -> Training:
+        """Return a training with the options of :func:`clustersim.training.training.training_of`.
+
+        The default of the precision is that of the scenario, which also sets the software stacks.
+        """
+        own = self.loaded.scenario.performance.precision
+        return training_of(
+            model,
+            self.platform.catalogue,
+            self.calibration,
+            precision=own if precision is None else precision,
+            coefficients=self.platform.draw,
+            **options,
+        )
+
+
+def read_fleet(
+    fleet: str | Path | Mapping[str, Any] | LoadedScenario,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+) -> ReadFleet:
+    """Read the scenario of a fleet.
+
+    Parameters
+    ----------
+    fleet, changes
+        As for :func:`time_to_train_on_fleet`.
+
+    Raises
+    ------
+    InputError
+        If the scenario is invalid.
+
+    Examples
+    --------
+    >>> [pool.name for pool in read_fleet("fleet_2026").platform.cluster.pools]
+    ['h200', 'h20', '910b', 'seedchip']
+    """
+    loaded, notes = _of_mean(as_loaded(fleet, changes))
+    own = loaded.scenario.performance.calibration
+    calibration = (
+        default_calibration() if own is None else load_calibration(beside(loaded.folder, own))
+    )
+    return ReadFleet(loaded, open_platform(loaded), calibration, tuple(notes))
 
 
 def open_fleet(
-    loaded: LoadedScenario,
-    platform: Platform,
+    asked: ReadFleet,
     at: str,
     training: Training,
     *,
-    pool_share: float,
-    counts: int | Sequence[int] | None,
-    failures: str | Mapping[str, Any] | Failures | None,
-    failure_rate: float,
-    prices: Prices | None,
-    draws: int,
-    seed: int,
+    pool_share: float = 1.0,
+    counts: int | Sequence[int] | None = None,
+    failures: str | Mapping[str, Any] | Failures | None = None,
+    failure_rate: float = 1.0,
+    prices: Prices | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Fleet:
-    """Return the fleet at a date; see :func:`time_to_train_on_fleet`."""
+    """Return the fleet at a date; see :func:`time_to_train_on_fleet`.
+
+    Examples
+    --------
+    >>> asked = read_fleet("fleet_2026")
+    >>> opened = open_fleet(asked, "0 d", asked.training("jimeng-class"), draws=1)
+    >>> opened.there.nodes.tolist()
+    [[0, 7407, 5000, 0]]
+    """
     _check(pool_share, counts, draws)
-    there = fleet_at(loaded, platform, at, training.model, draws=draws)
+    there = fleet_at(asked.loaded, asked.platform, at, training.model, draws=draws)
     spec: Failures | None = there.scenario.failures
     if failures is not None or (spec is not None and failure_rate != 1):
         spec = read_failures(spec if failures is None else failures, failure_rate)
@@ -231,7 +305,7 @@ def open_fleet(
     sizes = None
     if counts is not None:
         sizes = tuple([counts] if isinstance(counts, int | np.integer) else counts)
-    return Fleet(there, spec, tuple(charges), pool_share, sizes, seed)
+    return Fleet(there, spec, tuple(charges), pool_share, sizes, seed, asked.notes)
 
 
 def _check(pool_share: float, counts: int | Sequence[int] | None, draws: int) -> None:
@@ -261,11 +335,6 @@ def _of_mean(loaded: LoadedScenario) -> tuple[LoadedScenario, list[str]]:
     scenario = loaded.scenario.model_copy(update={"performance": mean})
     note = "performance.draw of the scenario is ignored: the interval covers all draws."
     return dataclasses.replace(loaded, scenario=scenario), [note]
-
-
-def _calibration(loaded: LoadedScenario) -> Calibration:
-    own = loaded.scenario.performance.calibration
-    return default_calibration() if own is None else load_calibration(beside(loaded.folder, own))
 
 
 def _notes(fleet: Fleet) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clustersim.availability.failure_spec import Failures
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
@@ -26,7 +28,7 @@ from clustersim.training.table import COLUMNS, Charge, training_table
 from clustersim.training.training import Training, training_of
 from clustersim.units import listed
 
-__all__ = ["MOST_GANGS", "gang_notes", "time_to_train"]
+__all__ = ["MOST_GANGS", "OpenGangs", "gang_notes", "open_gangs", "time_to_train"]
 
 MOST_GANGS = 10_000
 """Largest number of combinations of a chip and a number of chips."""
@@ -105,10 +107,10 @@ def time_to_train(
     >>> found.table.sort_values("days")[["accelerator", "count"]].values.tolist()
     [['H200', 4096], ['H200', 1024], ['H20', 4096], ['H20', 1024]]
     """
-    catalogue = load_catalogue() if catalogue is None else catalogue
+    known = load_catalogue() if catalogue is None else catalogue
     training = training_of(
         model,
-        catalogue,
+        known,
         default_calibration() if calibration is None else calibration,
         tokens=tokens,
         global_batch=global_batch,
@@ -119,27 +121,112 @@ def time_to_train(
         plan=plan,
         memory=memory,
     )
+    opened = open_gangs(
+        training,
+        accelerators,
+        counts,
+        nic_Bps=nic_Bps,
+        failures=failures,
+        failure_rate=failure_rate,
+        prices=prices,
+        catalogue=known,
+        seed=seed,
+    )
+    return opened.time(training, nearest=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGangs:
+    """Gangs of which the time of a training is asked.
+
+    Attributes
+    ----------
+    gangs : tuple of Gang
+    failures : Failures
+    charge : Charge
+        What the chips cost.
+    seed : int
+        Seed of the draws from the calibration.
+    notes : tuple of str
+        Notes on the names of the chips.
+
+    Examples
+    --------
+    >>> training = training_of("llama3-8b", load_catalogue(), default_calibration())
+    >>> opened = open_gangs(training, ["H200", "H20"], [8, 64])
+    >>> opened.time(training).table["count"].tolist()
+    [8, 64, 8, 64]
+    """
+
+    gangs: tuple[Gang, ...]
+    failures: Failures
+    charge: Charge
+    seed: int
+    notes: tuple[str, ...]
+
+    def time(self, training: Training, *, nearest: bool = False) -> TimeToTrain:
+        """Return the time of a training on each gang.
+
+        `nearest` says whether to search for the nearest number of chips on which a plan fits, for
+        gangs on which none does.
+        """
+        gangs = self.gangs
+        found = find_gangs(training, gangs, seed=self.seed)
+        saved = find_interruptions(
+            self.failures,
+            [gang.pool for gang in gangs],
+            [gang.count for gang in gangs],
+            training.model.params,
+        )
+        table = training_table(training, found, saved, [self.charge] * len(gangs))
+        table["nearest_count"] = pd.array(
+            _nearest(training, found) if nearest else [None] * len(gangs), dtype="Int64"
+        )
+        chips = list({gang.chip.name: gang.chip for gang in gangs}.values())
+        notes = [
+            *(*self.notes, *gang_notes(training, found), failures_note(self.failures)),
+            *_rate_notes(self.failures, chips),
+            *_price_notes(table),
+        ]
+        return TimeToTrain(training, table[list(COLUMNS)], tuple(dict.fromkeys(notes)))
+
+
+def open_gangs(
+    training: Training,
+    accelerators: str | Accelerator | Sequence[str | Accelerator] | None,
+    counts: int | Sequence[int] | None,
+    *,
+    nic_Bps: float | None = None,
+    failures: str | Mapping[str, Any] | Failures | None = None,
+    failure_rate: float = 1.0,
+    prices: Prices | None = None,
+    catalogue: Catalogue | None = None,
+    seed: int = 0,
+) -> OpenGangs:
+    """Return the gangs of each accelerator with each number of chips; see :func:`time_to_train`.
+
+    `training` is only needed to check the numbers.
+    """
+    catalogue = load_catalogue() if catalogue is None else catalogue
     notes: list[str] = []
     chips = _chips(accelerators, catalogue, notes)
     sizes = _sizes(counts, len(chips), training, seed, nic_Bps)
-    gangs = [Gang.of(chip, count, nic_Bps) for chip in chips for count in sizes]
-    spec = read_failures(failures, failure_rate)
-    found = find_gangs(training, gangs, seed=seed)
-    interruptions = find_interruptions(
-        spec, [gang.pool for gang in gangs], [gang.count for gang in gangs], training.model.params
+    return OpenGangs(
+        gangs=tuple(Gang.of(chip, count, nic_Bps) for chip in chips for count in sizes),
+        failures=read_failures(failures, failure_rate),
+        charge=Charge(Prices.of(catalogue.assumptions) if prices is None else prices),
+        seed=seed,
+        notes=tuple(notes),
     )
-    charge = Charge(Prices.of(catalogue.assumptions) if prices is None else prices)
-    table = training_table(training, found, interruptions, [charge] * len(gangs))
-    table["nearest_count"] = _nearest(training, found)
-    notes += [*gang_notes(training, found), failures_note(spec), *_rate_notes(spec, chips)]
-    return TimeToTrain(training, table[list(COLUMNS)], tuple(dict.fromkeys(notes)))
 
 
 def _chips(
-    given: str | Accelerator | Sequence[str | Accelerator], catalogue: Catalogue, notes: list[str]
+    given: str | Accelerator | Sequence[str | Accelerator] | None,
+    catalogue: Catalogue,
+    notes: list[str],
 ) -> list[Accelerator]:
     """Return the chips, each once; `notes` gets a note on each name with several meanings."""
-    listed = [given] if isinstance(given, str | Accelerator) else list(given)
+    listed = [given] if isinstance(given, str | Accelerator) else list(given or ())
     if not listed:
         raise InputError("time to train", "accelerators: at least one is needed")
     found: dict[str, Accelerator] = {}
@@ -153,10 +240,14 @@ def _chips(
 
 
 def _sizes(
-    counts: int | Sequence[int], n_chips: int, training: Training, seed: int, nic_Bps: float | None
+    counts: int | Sequence[int] | None,
+    n_chips: int,
+    training: Training,
+    seed: int,
+    nic_Bps: float | None,
 ) -> list[int]:
     """Return the numbers of chips, each once."""
-    listed = [counts] if isinstance(counts, int | float | np.number) else list(counts)
+    listed = [counts] if isinstance(counts, int | float | np.number) else list(counts or ())
     if not listed:
         raise InputError("time to train", "counts: at least one is needed")
     for each in listed:
@@ -209,7 +300,7 @@ def gang_notes(training: Training, found: Gangs) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _rate_notes(spec: Failures, chips: Sequence[Accelerator]) -> Iterable[str]:
+def _rate_notes(spec: Failures, chips: Sequence[Accelerator]) -> Iterator[str]:
     """Yield a note on chips for which the default failure rate was not published."""
     others = [chip.name for chip in chips if not chip.family.startswith("hopper")]
     if others and spec.sources == "meta-llama3":
@@ -217,3 +308,10 @@ def _rate_notes(spec: Failures, chips: Sequence[Accelerator]) -> Iterable[str]:
             f"No failure rate of {listed(others)} is known: as many failures per node-day as on "
             "H100 are assumed."
         )
+
+
+def _price_notes(table: pd.DataFrame) -> Iterator[str]:
+    """Yield a note on chips whose price is unknown."""
+    unknown = table[table["cost_cny"].isna() & np.isfinite(table["days"])]["accelerator"].unique()
+    if len(unknown):
+        yield f"The price of {listed(unknown.tolist())} is unknown, so their cost is not stated."
