@@ -349,7 +349,7 @@ def _notes(fleet: Fleet) -> Iterator[str]:
             else "in which nothing is late. "
         )
         + (
-            f"The training gets {format_percent(fleet.share)} of each pool and keeps its chips "
+            f"The training gets {format_percent(fleet.share, 0)} of each pool and keeps its chips "
             "until it ends."
         )
     )

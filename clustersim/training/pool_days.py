@@ -19,6 +19,8 @@ __all__ = ["PoolDays", "pool_days", "usable_counts"]
 
 MANTISSAS = tuple(range(16, 32))
 """Numbers of nodes that are tried are these numbers times a power of two."""
+FEW_MANTISSAS = (16, 24)
+"""The same for much fewer nodes than are there, on which a training can be faster nonetheless."""
 MOST_EXACT = 16
 """Up to this many different numbers of chips over the draws, each of them is tried."""
 
@@ -173,12 +175,13 @@ def usable_counts(chips: Ints, chips_per_node: int) -> list[int]:
     """Return the numbers of chips that are tried where up to `chips` are there, in ascending order.
 
     They are whole nodes: 16 to 31 times a power of two, from half of the fewest chips (of the draws
-    with chips) to the most, and each number of chips that is there, unless there are many.
+    with chips) to the most; 16 and 24 times a power of two below; and each number of chips that is
+    there, unless there are many.
 
     Examples
     --------
     >>> usable_counts(np.array([0, 72, 88]), 8)
-    [32, 40, 48, 56, 64, 72, 80, 88]
+    [8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88]
     """
     nodes = np.unique(chips[chips > 0]) // chips_per_node
     if not nodes.size:
@@ -187,5 +190,7 @@ def usable_counts(chips: Ints, chips_per_node: int) -> list[int]:
     powers = range(-4, most.bit_length())
     tried = {int(mantissa * 2.0**power) for mantissa in MANTISSAS for power in powers}
     exact = nodes.tolist() if nodes.size <= MOST_EXACT else [least, most]
+    few = {int(mantissa * 2.0**power) for mantissa in FEW_MANTISSAS for power in powers}
     within = {each for each in tried if least <= each <= most}
+    within |= {each for each in few if 1 <= each < least}
     return sorted(int(each) * chips_per_node for each in within | set(exact))
