@@ -79,7 +79,7 @@ class LargestModel(Brief):
     reason: str = ""
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
-        title = f"Largest {self.family} in {self.days:g} days"
+        title = f"Largest {self.family} within {format_duration(DAY_S * self.days)}"
         if self.model is None or self.time is None or self.time.fastest is None:
             return title, {"reason": self.reason}
         low, high = (format_quantity(each, "count", 3) for each in (self.params_lo, self.params_hi))
@@ -282,7 +282,7 @@ def _result(
             model=None,
             time=None,
             limited_by="memory" if best is None else "time",
-            reason=f"no model of this family trains within {days:g} days: {why}",
+            reason=f"no model of this family trains within {format_duration(DAY_S * days)}: {why}",
             **common,
         )
     larger = [size for size in tried if size > layers]

@@ -26,8 +26,7 @@ def nearest_fit(training: Training, gang: Gang) -> int | None:
     """Return the number of chips nearest to that of a gang on which some plan fits.
 
     The numbers that :func:`counts_near` lists are tried in order of their ratio to that of the
-    gang. Whether a plan fits depends on how the number divides as well as on its size, so the
-    nearest one may be smaller.
+    gang.
 
     Parameters
     ----------

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.console import wrapped_note
 from clustersim.text_table import table
-from clustersim.units import format_count, format_number, format_percent, format_quantity
+from clustersim.units import (
+    format_count,
+    format_duration,
+    format_number,
+    format_percent,
+    format_quantity,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +31,7 @@ CLOSE = 0.9
 MOSTLY = 0.99
 """A model with a larger share of active parameters is called dense."""
 MILLION = 1e6
+DAY_S = 86400.0
 
 
 def time_text(found: TimeToTrain) -> str:
@@ -159,8 +166,8 @@ def largest_text(found: LargestModel) -> str:
     --------
     >>> import clustersim as cs
     >>> found = cs.largest_model("llama3-405b", days=1, accelerators="H20", counts=8)
-    >>> largest_text(found)[:47]
-    'No model of this family trains within 1 days: o'
+    >>> largest_text(found)[:42]
+    'No model of this family trains within 24 h'
     """
     if found.model is None or found.time is None:
         return textwrap.fill(f"{found.reason[0].upper()}{found.reason[1:]}.", WIDTH)
@@ -177,7 +184,7 @@ def largest_text(found: LargestModel) -> str:
         else "the same number of tokens for every model"
     )
     answer = (
-        f"The largest {found.family} that trains within {format_number(found.days)} days has "
+        f"The largest {found.family} that trains within {format_duration(DAY_S * found.days)} has "
         f"{_size(model.params)} parameters (90 % interval {low} to {high}), "
         f"{_size(model.active_params)} active: {model.layers} layers of width "
         f"{format_count(model.hidden)}, {rule}; {limit}."
