@@ -23,7 +23,7 @@ from clustersim.training.fleet_table import pool_rows, span_row
 from clustersim.training.interruptions import failures_note, read_failures
 from clustersim.training.pool_charges import pool_charges
 from clustersim.training.pool_days import PoolDays, pool_days
-from clustersim.training.result import TimeToTrain
+from clustersim.training.result import PUBLISHED_NOTE, TimeToTrain
 from clustersim.training.spanning import fastest_span
 from clustersim.training.table import COLUMNS, FLEET_COLUMNS, Charge
 from clustersim.training.training import Training, training_of
@@ -357,3 +357,4 @@ def _notes(fleet: Fleet) -> Iterator[str]:
     if horizon is not None and there.at_s > horizon:
         yield "The date is after the horizon of the scenario."
     yield failures_note(fleet.failures)
+    yield PUBLISHED_NOTE

@@ -23,7 +23,7 @@ from clustersim.training.interruptions import (
     read_failures,
 )
 from clustersim.training.nearest_fit import nearest_fit
-from clustersim.training.result import TimeToTrain
+from clustersim.training.result import PUBLISHED_NOTE, TimeToTrain
 from clustersim.training.table import COLUMNS, Charge, training_table
 from clustersim.training.training import Training, training_of
 from clustersim.units import listed
@@ -187,6 +187,7 @@ class OpenGangs:
             *(*self.notes, *gang_notes(training, found), failures_note(self.failures)),
             *_rate_notes(self.failures, chips),
             *_price_notes(table),
+            PUBLISHED_NOTE,
         ]
         return TimeToTrain(training, table[list(COLUMNS)], tuple(dict.fromkeys(notes)))
 
