@@ -22,7 +22,7 @@ from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.runtimes import Runtimes
-from clustersim.simulation.software import dated_ports, with_software
+from clustersim.simulation.software import DatedPort, dated_ports, with_software
 from clustersim.units import format_duration
 
 __all__ = ["DRAWS", "FleetAt", "fleet_at"]
@@ -51,6 +51,8 @@ class FleetAt:
         Speed of the software for a model as a share of its speed when mature; 0 without software.
     obstacles : tuple of str (pools,)
         Why there is no software, in the first draw without it; empty if there always is.
+    unported : tuple of str
+        Chips to which the scenario ports the software of other models only.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class FleetAt:
     nodes: Ints
     software: Floats
     obstacles: tuple[str, ...]
+    unported: tuple[str, ...] = ()
 
     @property
     def scenario(self) -> Scenario:
@@ -145,7 +148,8 @@ def fleet_at(
                     scenario.supply, platform.cluster, streams, platform.catalogue, at_s
                 )
             nodes.append(np.maximum(there - held, 0))
-            speed, missing = _software(scenario, platform, model, streams, calendar, at_s)
+            ports = _ports(scenario, platform, streams, calendar)
+            speed, missing = _software(platform, model, ports, at_s)
             speeds.append(speed)
             obstacles = [old or new for old, new in zip(obstacles, missing, strict=True)]
     return FleetAt(
@@ -157,6 +161,7 @@ def fleet_at(
         nodes=np.array(nodes),
         software=np.array(speeds),
         obstacles=tuple(obstacles),
+        unported=_unported(platform, model, ports),
     )
 
 
@@ -199,31 +204,45 @@ def _held(demands: Sequence[ServiceDemand], n_pools: int, at_s: float) -> Ints:
     return held
 
 
-def _software(
-    scenario: Scenario,
-    platform: Platform,
-    model: Model,
-    streams: Streams,
-    calendar: Calendar,
-    at_s: float,
-) -> tuple[Floats, list[str]]:
-    """Return the speed of a model's software on each pool at a time, and why there is none.
+def _ports(
+    scenario: Scenario, platform: Platform, streams: Streams, calendar: Calendar
+) -> list[DatedPort]:
+    """Return the ports that concern a training, with their dates in one replication.
 
-    Ports that name classes of jobs do not concern a training, which has none.
+    Ports that name classes of jobs do not: a training has none.
     """
-    pools, catalogue = platform.cluster.pools, platform.catalogue
-    none = [""] * len(pools)
     if scenario.software is None:
-        return np.ones(len(pools)), none
+        return []
     ports = [port for port in scenario.software.ports if port.classes is None]
     software = scenario.software.model_copy(update={"ports": ports})
+    return dated_ports(software, pd.DataFrame(), platform.catalogue, streams, calendar)
+
+
+def _software(
+    platform: Platform, model: Model, ports: Sequence[DatedPort], at_s: float
+) -> tuple[Floats, list[str]]:
+    """Return the speed of a model's software on each pool at a time, and why there is none."""
+    n_pools, catalogue = len(platform.cluster.pools), platform.catalogue
     job = pd.DataFrame({"submit_s": [at_s]})
     if model.name in catalogue.models:
         job["model"] = [model.name]
-    dated = dated_ports(software, job, catalogue, streams, calendar)
-    unit = Runtimes(np.ones((len(pools), 1)), np.ones((len(pools), 1)), {})
-    there = with_software(unit, job, platform.cluster, catalogue, dated)
-    missing = none if there.missing_port is None else [
-        there.port_obstacles[port] if port >= 0 else "" for port in there.missing_port[:, 0]
-    ]  # fmt: skip
+    unit = Runtimes(np.ones((n_pools, 1)), np.ones((n_pools, 1)), {})
+    there = with_software(unit, job, platform.cluster, catalogue, ports)
+    assert there.missing_port is not None, "with_software sets it"
+    missing = [there.port_obstacles[port] if port >= 0 else "" for port in there.missing_port[:, 0]]
     return 1.0 / there.run_s[:, 0], missing
+
+
+def _unported(platform: Platform, model: Model, ports: Sequence[DatedPort]) -> tuple[str, ...]:
+    """Return the chips with ports of other models, but none that concerns this one."""
+    found = []
+    for pool in platform.cluster.pools:
+        chip = platform.catalogue.accelerator(pool.accelerator).name
+        here = [
+            each.port.models
+            for each in ports
+            if each.port.accelerators is None or chip in each.port.accelerators
+        ]
+        if here and all(models is not None and model.name not in models for models in here):
+            found.append(chip)
+    return tuple(dict.fromkeys(found))

@@ -27,7 +27,7 @@ from clustersim.training.result import PUBLISHED_NOTE, TimeToTrain
 from clustersim.training.spanning import fastest_span
 from clustersim.training.table import COLUMNS, FLEET_COLUMNS, Charge
 from clustersim.training.training import Training, training_of
-from clustersim.units import MOST_CHIPS, format_percent
+from clustersim.units import MOST_CHIPS, format_percent, listed
 
 __all__ = ["Fleet", "ReadFleet", "open_fleet", "read_fleet", "time_to_train_on_fleet"]
 
@@ -356,5 +356,10 @@ def _notes(fleet: Fleet) -> Iterator[str]:
     horizon = there.scenario.horizon
     if horizon is not None and there.at_s > horizon:
         yield "The date is after the horizon of the scenario."
+    if there.unported:
+        yield (
+            f"The scenario ports other models to {listed(there.unported)}, but not this one; its "
+            "software counts as mature there."
+        )
     yield failures_note(fleet.failures)
     yield PUBLISHED_NOTE

@@ -121,7 +121,14 @@ def test_software_at_a_date_by_hand() -> None:
     assert "only from" in there("2026-03-31", fleet).obstacles[1]
     assert there("2026-04-01", fleet).software.tolist() == [[1.0, 0.5]]
     assert there("2026-05-01", fleet).software[0] == pytest.approx([1.0, 0.75])
-    assert there("2026-03-31", fleet, "llama3-70b").software.tolist() == [[1.0, 1.0]]
+    other = there("2026-03-31", fleet, "llama3-70b")
+    assert (other.software.tolist(), other.unported) == ([[1.0, 1.0]], ("H20",))
+    assert there("2026-03-31", fleet).unported == ()
+    notes = cs.time_to_train_on_fleet("llama3-70b", fleet, "Q2").notes
+    assert any("ports other models to H20, but not this one" in note for note in notes)
+    of_classes = {**port, "name": "of classes", "classes": ["job"], "at": "never"}
+    fleet["software"]["ports"].append(of_classes)
+    assert there("2026-04-01", fleet).software.tolist() == [[1.0, 0.5]], "a training has no class"
 
 
 def test_late_deliveries_are_those_of_the_replications() -> None:
