@@ -236,11 +236,14 @@ def nodes_at(
     Examples
     --------
     >>> import clustersim as cs
-    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
     >>> catalogue = cs.load_catalogue()
-    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
-    >>> nodes_at(scenario.supply, cluster, cs.Streams(1), catalogue, 0.0).shape
-    (4,)
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", catalogue))
+    >>> late = Supply(deliveries=[Delivery(pool="h200", nodes=20, at="10 d")])
+    >>> [
+    ...     nodes_at(late, cluster, cs.Streams(1), catalogue, day * 86400).tolist()
+    ...     for day in (9, 10)
+    ... ]
+    [[12, 12, 8, 8], [32, 12, 8, 8]]
     """
     if supply.site is not None:
         table = nodes_over_time(supply, cluster, streams, catalogue)

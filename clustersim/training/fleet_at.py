@@ -58,11 +58,11 @@ class FleetAt:
     --------
     >>> import clustersim as cs
     >>> from clustersim.scenario.platform import open_platform
-    >>> model = cs.load_catalogue().model("doubao-class")
-    >>> loaded = cs.load_scenario("fleet_2026")
-    >>> fleet = fleet_at(loaded, open_platform(loaded), "200 d", model, draws=8)
-    >>> fleet.nodes.shape, fleet.software[:, 1].tolist()
-    ((8, 4), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    >>> model = cs.load_catalogue().model("llama3-8b")
+    >>> loaded = cs.load_scenario("mixed_small")
+    >>> fleet = fleet_at(loaded, open_platform(loaded), "200 d", model)
+    >>> fleet.nodes.tolist(), fleet.software.tolist()
+    ([[32, 12, 8, 8]], [[1.0, 1.0, 1.0, 1.0]])
     """
 
     loaded: LoadedScenario
@@ -87,11 +87,11 @@ class FleetAt:
         --------
         >>> import clustersim as cs
         >>> from clustersim.scenario.platform import open_platform
-        >>> model = cs.load_catalogue().model("doubao-class")
-        >>> loaded = cs.load_scenario("fleet_2026")
-        >>> fleet = fleet_at(loaded, open_platform(loaded), "0 d", model, draws=1)
-        >>> fleet.chips(0.5).tolist()  # of 7,407 nodes of H20 and 5,000 of 910B
-        [[0, 29624, 20000, 0]]
+        >>> model = cs.load_catalogue().model("llama3-8b")
+        >>> loaded = cs.load_scenario("mixed_small")
+        >>> fleet = fleet_at(loaded, open_platform(loaded), "0 d", model)
+        >>> fleet.chips(0.1).tolist()  # of 32, 12, 8 and 8 nodes
+        [[24, 8, 0, 0]]
         """
         per_node = np.array([pool.chips_per_node for pool in self.platform.cluster.pools])
         whole = np.floor(share * self.nodes * (1 + 1e-12)).astype(np.int64)

@@ -199,10 +199,10 @@ def trainings_on_fleet(spec: NamedTrainings, folder: str | Path = ".") -> Mappin
     ...     trainings=[training],
     ...     accelerators=["H200"],
     ...     counts=[64],
-    ...     fleet={"scenario": "experiments/fleet_2026.yaml", "at": "0 d"},
+    ...     fleet={"scenario": "experiments/mixed_small.yaml", "at": "0 d"},
     ... )
     >>> trainings_on_fleet(spec)["small"].fastest["pool"]
-    'h20'
+    'h200'
     """
     asked = spec.fleet
     if asked is None:

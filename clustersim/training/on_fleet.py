@@ -56,13 +56,13 @@ class Fleet:
     Examples
     --------
     >>> import clustersim as cs
-    >>> model = cs.load_catalogue().model("doubao-class")
-    >>> loaded = cs.load_scenario("fleet_2026")
+    >>> model = cs.load_catalogue().model("llama3-8b")
+    >>> loaded = cs.load_scenario("mixed_small")
     >>> there = fleet_at(loaded, open_platform(loaded), "0 d", model, draws=1)
     >>> fleet = Fleet(there, None, tuple(pool_charges(there.scenario, there.platform)))
     >>> training = training_of(model, there.platform.catalogue, default_calibration())
     >>> fleet.time(training).fastest["pool"]
-    'h20'
+    'h200'
     """
 
     there: FleetAt
@@ -171,7 +171,7 @@ def time_to_train_on_fleet(
     Examples
     --------
     >>> import clustersim as cs
-    >>> found = cs.time_to_train_on_fleet("doubao-class", "fleet_2026", "270 d", draws=32)
+    >>> found = cs.time_to_train_on_fleet("llama3-8b", "mixed_small", "0 d", tokens=1e12)
     >>> found.fastest["pool"], found.table["pool"].tolist()
     ('h200', ['h200', 'h20', '910b', 'seedchip'])
     """
@@ -216,7 +216,7 @@ class ReadFleet:
 
     Examples
     --------
-    >>> read_fleet("fleet_2026").training("doubao-class").precision
+    >>> read_fleet("mixed_small").training("llama3-8b").precision
     'bf16'
     """
 
@@ -261,7 +261,7 @@ def read_fleet(
 
     Examples
     --------
-    >>> [pool.name for pool in read_fleet("fleet_2026").platform.cluster.pools]
+    >>> [pool.name for pool in read_fleet("mixed_small").platform.cluster.pools]
     ['h200', 'h20', '910b', 'seedchip']
     """
     loaded, notes = _of_mean(as_loaded(fleet, changes))
@@ -289,10 +289,10 @@ def open_fleet(
 
     Examples
     --------
-    >>> asked = read_fleet("fleet_2026")
-    >>> opened = open_fleet(asked, "0 d", asked.training("jimeng-class"), draws=1)
+    >>> asked = read_fleet("mixed_small")
+    >>> opened = open_fleet(asked, "0 d", asked.training("llama3-8b"))
     >>> opened.there.nodes.tolist()
-    [[0, 7407, 5000, 0]]
+    [[32, 12, 8, 8]]
     """
     _check(pool_share, counts, draws)
     there = fleet_at(asked.loaded, asked.platform, at, training.model, draws=draws)

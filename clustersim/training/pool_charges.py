@@ -37,10 +37,11 @@ def pool_charges(scenario: Scenario, platform: Platform) -> list[Charge]:
     --------
     >>> import clustersim as cs
     >>> from clustersim.scenario.platform import open_platform
-    >>> loaded = cs.load_scenario("fleet_2026")
+    >>> changes = ["money.pools.h200.price=150000 CNY", "energy.price_cny_per_kwh=0.5"]
+    >>> loaded = cs.load_scenario("mixed_small", changes)
     >>> charges = pool_charges(loaded.scenario, open_platform(loaded))
-    >>> round(charges[0].prices.chip_cny), round(charges[0].prices.tariff_cny_per_kwh, 3)
-    (187500, 0.6)
+    >>> charges[0].prices.chip_cny, charges[0].prices.tariff_cny_per_kwh
+    (150000.0, 0.5)
     """
     costs = open_costs(scenario.energy, scenario.money, platform.cluster, platform.catalogue)
     found = []

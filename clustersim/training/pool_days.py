@@ -53,12 +53,12 @@ class PoolDays:
     >>> from clustersim.training.fleet_at import fleet_at
     >>> from clustersim.training.training import training_of
     >>> catalogue = cs.load_catalogue()
-    >>> training = training_of("doubao-class", catalogue, cs.performance.default_calibration())
-    >>> loaded = cs.load_scenario("fleet_2026")
+    >>> training = training_of("llama3-8b", catalogue, cs.performance.default_calibration())
+    >>> loaded = cs.load_scenario("mixed_small")
     >>> fleet = fleet_at(loaded, open_platform(loaded), "0 d", training.model, draws=1)
-    >>> [there] = pool_days(training, fleet, None, [1], counts=[4096])
+    >>> [there] = pool_days(training, fleet, None, [1], counts=[64])
     >>> there.gangs[there.choice[0]].count, bool(there.fits[0])
-    (4096, True)
+    (64, True)
     """
 
     pool: int

@@ -15,7 +15,7 @@ from clustersim.catalogue import Model, load_catalogue
 from clustersim.errors import InputError
 from clustersim.training.family import layer_range, with_layers
 from tests.examples import examples
-from tests.training.test_fleet_at_a_date import FLEET
+from tests.training.two_pools import FLEET
 
 CATALOGUE = load_catalogue()
 MODELS = sorted(CATALOGUE.models)
