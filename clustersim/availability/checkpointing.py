@@ -20,9 +20,11 @@ from clustersim.workload.jobs import texts_of
 __all__ = [
     "STATE_BYTES_PER_PARAMETER",
     "checkpoint_bytes",
+    "expected_ettr",
     "optimal_interval_s",
     "recovery_in",
     "recovery_of",
+    "recovery_of_gangs",
 ]
 
 STATE_BYTES_PER_PARAMETER = 14.0
@@ -72,13 +74,38 @@ def recovery_of(
     catalogue : Catalogue
         Contains the models of the jobs.
     """
-    cost_s = np.full(len(jobs), spec.cost)
-    write_s, restart_s = np.zeros(len(jobs)), np.full(len(jobs), spec.restart)
+    sizes = np.zeros(len(jobs)) if spec.storage is None else checkpoint_bytes(jobs, catalogue)
+    return recovery_of_gangs(spec, mttf_s, sizes, jobs["n_accelerators"].to_numpy())
+
+
+def recovery_of_gangs(
+    spec: Checkpointing, mttf_s: Sequence[Floats], sizes: Floats, n_accelerators: npt.ArrayLike
+) -> Recovery:
+    """Return how gangs save their state and restart; see :func:`recovery_of`.
+
+    Parameters
+    ----------
+    spec : Checkpointing
+    mttf_s : sequence of float64 array (gangs,)
+        For each pool, the mean time to failure of each gang, seconds.
+    sizes : float64 array (gangs,)
+        Bytes of a checkpoint; 0 for a gang whose checkpoints take ``cost``.
+    n_accelerators : int array (gangs,)
+
+    Examples
+    --------
+    >>> spec = Checkpointing(storage="1 TB/s", restart="10 min")
+    >>> found = recovery_of_gangs(spec, [np.array([86400.0])], np.array([5e12]), [1024])
+    >>> found.cost_s, found.restart_s, round(found.interval_s[0][0])
+    ([5.0], [605.0], 926)
+    """
+    n = np.asarray(n_accelerators)
+    cost_s = np.full(len(n), spec.cost)
+    write_s, restart_s = np.zeros(len(n)), np.full(len(n), spec.restart)
     if spec.storage is not None:
-        size = checkpoint_bytes(jobs, catalogue)
-        has_model = size > 0
-        through_s = size / spec.storage
-        copy_s = size / (jobs["n_accelerators"].to_numpy() * spec.host_link)
+        has_model = sizes > 0
+        through_s = sizes / spec.storage
+        copy_s = sizes / (n * spec.host_link)
         cost_s[has_model] = (copy_s if spec.asynchronous else through_s)[has_model]
         restart_s += through_s
         if spec.asynchronous:
@@ -148,3 +175,49 @@ def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> Floats:
         series = np.sqrt(2.0 * cost * mttf) * (1.0 + part / 3.0 + part**2 / 9.0) - cost
     interval = np.where(cost < 2.0 * mttf, series, mttf)
     return np.where(np.isinf(mttf), np.inf, np.maximum(interval, 0.0))
+
+
+def expected_ettr(
+    interval_s: npt.ArrayLike,
+    cost_s: npt.ArrayLike,
+    restart_s: npt.ArrayLike,
+    mttf_s: npt.ArrayLike,
+) -> Floats:
+    """Return the expected share of the time of a long run that is work that is kept.
+
+    Failures are a Poisson process and also happen during checkpoints and restarts (Daly 2006,
+    see :func:`optimal_interval_s`, section 3)::
+
+        work / time = interval / (mttf * exp(restart / mttf) * expm1((interval + cost) / mttf))
+
+    The expected number of failures is the time divided by `mttf_s`.
+
+    Parameters
+    ----------
+    interval_s, cost_s, restart_s, mttf_s : array_like
+        Work between checkpoints, time for which a checkpoint blocks the job, time from a failure to
+        the next step, and mean time to failure of the whole gang, all in seconds; they broadcast
+        with each other. The interval and the mean time to failure may be infinite, but without
+        checkpoints a run that fails has no expected share, and the result is 0.
+
+    Returns
+    -------
+    float64 array
+        The effective training time ratio (ETTR), from 0 to 1.
+
+    Examples
+    --------
+    A checkpoint of 60 s every 3,000 s, without failures and with one a day:
+
+    >>> expected_ettr(3000.0, 60.0, 600.0, [np.inf, 86400.0]).round(4).tolist()
+    [0.9804, 0.9565]
+    """
+    interval, cost, restart, mttf = np.broadcast_arrays(
+        *(np.asarray(each, dtype=np.float64) for each in (interval_s, cost_s, restart_s, mttf_s))
+    )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        cycle = np.where(interval > 0, interval, np.finfo(np.float64).tiny)
+        paused = np.where(interval > 0, cost, 0.0)
+        never = np.where(np.isinf(cycle), 1.0, cycle / (cycle + paused))
+        share = cycle / (mttf * np.exp(restart / mttf) * np.expm1((cycle + paused) / mttf))
+    return np.where(np.isinf(mttf), never, np.nan_to_num(share, nan=0.0))

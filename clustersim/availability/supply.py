@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.availability.production import (
     Memory,
     Production,
@@ -42,6 +42,7 @@ __all__ = [
     "arrivals_s",
     "delivered_lots",
     "embargoes_s",
+    "nodes_at",
     "nodes_over_time",
     "room_for_production",
     "supplied",
@@ -245,6 +246,52 @@ def nodes_over_time(
             pd.DataFrame({"time_s": time_s[kept], "pool": pool.name, "nodes": nodes[kept]})
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def nodes_at(
+    supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue, at_s: float
+) -> Ints:
+    """Return the number of nodes of each pool that are switched on at a time, ignoring failures.
+
+    Parameters
+    ----------
+    supply, cluster, streams, catalogue
+        See :func:`supplied`.
+    at_s : float
+        Seconds; a node that arrives then is there.
+
+    Returns
+    -------
+    int64 array (pools,)
+
+    Raises
+    ------
+    InputError
+        See :func:`supplied`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", catalogue))
+    >>> late = Supply(deliveries=[Delivery(pool="h200", nodes=20, at="10 d")])
+    >>> [
+    ...     nodes_at(late, cluster, cs.Streams(1), catalogue, day * 86400).tolist()
+    ...     for day in (9, 10)
+    ... ]
+    [[12, 12, 8, 8], [32, 12, 8, 8]]
+    """
+    if supply.site is not None:
+        table = nodes_over_time(supply, cluster, streams, catalogue)
+        last = table[table["time_s"] <= at_s].groupby("pool")["nodes"].last()
+        return np.array([int(last[pool.name]) for pool in cluster.pools], dtype=np.int64)
+    _check(supply, cluster)
+    comes_s = arrivals_s(supply, cluster, catalogue, streams)
+    there = [
+        int(np.sum((comes <= at_s) & (leaves > at_s)))
+        for comes, leaves in zip(comes_s, _leaves(supply, cluster), strict=True)
+    ]
+    return np.array(there, dtype=np.int64)
 
 
 def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventKind) -> NodeEvent:

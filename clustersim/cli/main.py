@@ -28,6 +28,7 @@ COMMANDS = (
     "report",
     "explain",
     "estimate",
+    "time_to_train",
     "traffic",
     "catalogue",
     "topology",

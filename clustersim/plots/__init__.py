@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from clustersim.plots.style import save_figure
     from clustersim.plots.topology import plot_topology
     from clustersim.plots.trace import plot_arrivals, plot_durations, plot_sizes, plot_week
+    from clustersim.plots.training.days_to_train import plot_days_to_train
     from clustersim.plots.warm_up import plot_warm_up
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "plot_chips",
     "plot_coefficient",
     "plot_curve",
+    "plot_days_to_train",
     "plot_differences",
     "plot_durations",
     "plot_forecast",
@@ -73,6 +75,7 @@ _HOME = {
     "plot_chips": "chips",
     "plot_coefficient": "calibration",
     "plot_curve": "curves",
+    "plot_days_to_train": "training.days_to_train",
     "plot_differences": "differences",
     "plot_durations": "trace",
     "plot_forecast": "forecast",
