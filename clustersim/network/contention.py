@@ -44,7 +44,9 @@ from clustersim.notes import note
 
 __all__ = ["INVERSE_SHARES", "NetworkResponse", "SharedTrunks"]
 
-_MOST_ROUNDS = 100
+_MOST_ROUNDS = 200
+_NEWTON = 0.1
+"""Error of a trunk's shares, relative to the tolerance."""
 _ROOM = 1.0 + 1e-12
 """Relative excess of demand over capacity that rounding explains."""
 
@@ -57,8 +59,8 @@ class SharedTrunks:
     capacity_Bps : float64 array (trunks,)
         Capacity of each trunk, one direction (bytes/s), above 0.
     tolerance : float
-        A trunk is solved again when the demand or the load on it has changed by more than this
-        part of it.
+        A trunk is solved again when the slowdown of one of its jobs may have changed by more than
+        half of this part of it.
 
     Raises
     ------
@@ -100,6 +102,8 @@ class SharedTrunks:
         # divided by the capacity. The level is the largest share that the trunk allowed a job.
         self._drift = np.zeros(n)
         self._level = np.ones(n)
+        # Largest relative change of a slowdown with such a change of the load.
+        self._sensitivity = np.ones(n)
         self._slot_of: dict[int, int] = {}
         self._on = TrunkPairs(n)
         self._jobs = JobRows()
@@ -219,7 +223,7 @@ class SharedTrunks:
         self._room[trunk] = capacity_Bps * _ROOM
         if self._may_bind(trunk):
             self._wake(trunk)
-        self._drift[trunk] = np.inf
+        self._drift[trunk], self._sensitivity[trunk] = np.inf, 1.0
         self._touched.add(trunk)
 
     def share(self, job: int) -> float:
@@ -252,116 +256,136 @@ class SharedTrunks:
         """
         told = list(self._new_parked)
         self._new_parked.clear()
-        if not self._touched:
-            return sorted(told)
+        if self._touched:
+            told += self._changed(self._solve_all())
+        return sorted(told)
+
+    def _solve_all(self) -> Bools:
+        """Solve trunks until none is due; return which rows of jobs have been computed again."""
         reached = np.zeros(len(self._jobs.job), dtype=bool)
-        due = self._review(reached)
-        for turn in range(_MOST_ROUNDS):
-            if turn == 0:
-                self._join(due)
-                due |= self._drifted()
-            if not due.any():
-                break
-            reached |= self._solve(np.flatnonzero(due))
-            due = self._drifted()
-        else:
-            note("XXX")
+        due = self._review(reached) | self._is_off()
+        self._join(due, reached)
+        for _ in range(_MOST_ROUNDS):
+            due |= self._is_off()
+            trunks = due.nonzero()[0]
+            if not len(trunks):
+                return reached
+            self._solve(trunks, reached)
+            due[trunks] = False
+        note(
+            f"network: the shares of jobs on shared trunks were still changing after {_MOST_ROUNDS}"
+            " rounds; slowdowns can be off by more than network.tolerance"
+        )
+        return reached
+
+    def _changed(self, reached: Bools) -> list[int]:
+        """Return the jobs of which the caller does not know the slowdown."""
         rows = self._jobs
-        slots = np.flatnonzero(reached)
+        slots = reached.nonzero()[0]
         slowdown, before = rows.slowdown[slots], rows.told[slots]
         slots = slots[np.abs(slowdown - before) > self.tolerance * before]
         rows.told[slots] = rows.slowdown[slots]
-        return sorted(told + rows.job[slots].tolist())
+        return rows.job[slots].tolist()
 
     def _review(self, reached: Bools) -> Bools:
-        """Find out which of the trunks whose jobs have changed may bind; return those due."""
-        touched = np.array(sorted(self._touched), dtype=np.int64)
-        self._touched.clear()
-        rows, pairs = self._jobs, self._pairs
-        inside, _, starts = self._on.of(touched)
-        slots = pairs.slot[inside]
-        beyond = (1.0 - rows.duties[slots, 0]) * pairs.demand[inside]
-        used = self._on.count[touched] > 0
-        alone = np.zeros(len(touched))
-        if used.any():
-            alone[used] = np.maximum.reduceat(beyond, starts[used])
+        """Find out which of the trunks whose jobs have changed may bind, and return the new ones.
+
+        Jobs of trunks that bind no more are computed again.
+        """
         due = np.zeros(len(self.capacity_Bps), dtype=bool)
         freed = []
-        for trunk, most in zip(touched.tolist(), (alone*self.capacity_Bps[touched]).tolist(), strict=True):
-            self._alone[trunk] = most
+        for trunk in sorted(self._touched):
+            if self._mean[trunk] <= self._room[trunk] and self._may_bind(trunk):
+                self._alone[trunk] = self._most_alone(trunk)
             binds = self._may_bind(trunk)
             if binds != self._binds[trunk]:
-                self._binds[trunk] = binds
-                due[trunk] = binds
+                self._binds[trunk] = due[trunk] = binds
                 if not binds:
                     freed.append(trunk)
+        self._touched.clear()
         if freed:
             inside, _, _ = self._on.of(np.array(freed))
-            pairs.allowed[inside] = 1.0
-            self._level[freed] = 1.0
-            mask = np.zeros(len(reached), dtype=bool)
-            mask[pairs.slot[inside]] = True
-            self._update(np.flatnonzero(mask))
-            reached |= mask
-        due |= self._drifted()
+            self._pairs.allowed[inside] = self._level[freed] = 1.0
+            self._update(self._pairs.slot[inside], reached)
         return due
 
-    def _drifted(self) -> Bools:
-        return (np.abs(self._drift) > self.tolerance) & self._binds
+    def _most_alone(self, trunk: int) -> float:
+        """Return the largest demand of a job on a trunk beyond its expected value (bytes/s)."""
+        inside, _, _ = self._on.of(np.array([trunk]))
+        duty = self._jobs.duties[self._pairs.slot[inside], 0]
+        beyond = (1.0 - duty) * self._pairs.demand[inside] * self.capacity_Bps[trunk]
+        return float(beyond.max(initial=0.0))
 
-    def _join(self, due: Bools) -> None:
-        """Let new jobs share the trunks that need not be solved, at the rates of the others."""
-        if not self._new:
-            return
+    def _is_off(self) -> Bools:
+        """Return which trunks may have changed the slowdown of a job by half the tolerance."""
+        off = np.abs(self._drift) * self._sensitivity > 0.5 * self.tolerance
+        return off & self._binds
+
+    def _join(self, due: Bools, reached: Bools) -> None:
+        """Let new jobs share the trunks that are not due, at the rates of the others."""
         rows, pairs = self._jobs, self._pairs
         slots = np.array(sorted(self._new), dtype=np.int64)
         self._new.clear()
+        reached[slots] = True
         every, _, _ = rows.ranges(slots)
-        trunks = pairs.trunk[every]
-        every = every[self._binds[trunks] & ~due[trunks]]
-        if len(every):
-            own_trunks = np.unique(pairs.trunk[every])
-            inside, owner, starts = self._on.of(own_trunks)
-            mean = rows.duty[pairs.slot[inside]] * pairs.demand[inside]
-            load = ExpectedLoad(owner, starts, pairs.cap[inside], mean)
-            demand = pairs.demand[every]
-            pairs.allowed[every] = load.allowed(np.searchsorted(own_trunks, pairs.trunk[every]), pairs.allowed[every], demand,
-                rows.duty[pairs.slot[every]] * demand, pairs.cap[every], 0.05 * self.tolerance)
-        self._update(slots)
+        every = every[(self._binds & ~due)[pairs.trunk[every]]]
+        if not len(every):
+            return
+        trunks = np.unique(pairs.trunk[every])
+        inside, owner, starts = self._on.of(trunks)
+        mean = rows.duty[pairs.slot[inside]] * pairs.demand[inside]
+        load = ExpectedLoad(owner, starts, pairs.cap[inside], mean)
+        demand = pairs.demand[every]
+        pairs.allowed[every], _ = load.allowed(
+            trunks.searchsorted(pairs.trunk[every]),
+            pairs.allowed[every],
+            demand,
+            rows.duty[pairs.slot[every]] * demand,
+            pairs.cap[every],
+            _NEWTON * self.tolerance,
+        )
+        self._update(slots, reached)
 
-    def _solve(self, trunks: Ints) -> Bools:
-        """Solve some trunks at once; return which slots have jobs on them."""
+    def _solve(self, trunks: Ints, reached: Bools) -> None:
+        """Solve some trunks at once, given the duties of their jobs and their caps elsewhere."""
         rows, pairs = self._jobs, self._pairs
         inside, owner, starts = self._on.of(trunks)
-        slots, demand = pairs.slot[inside], pairs.demand[inside]
-        mean, cap = rows.duty[slots] * demand, pairs.cap[inside]
-        load = ExpectedLoad(owner, starts, cap, mean)
-        share = load.allowed(owner, pairs.allowed[inside], demand, mean, cap, 0.05 * self.tolerance)
+        slots, demand, cap = pairs.slot[inside], pairs.demand[inside], pairs.cap[inside]
+        duty = rows.duty[slots]
+        mean = duty * demand
+        share, steepness = ExpectedLoad(owner, starts, cap, mean).allowed(
+            owner, pairs.allowed[inside], demand, mean, cap, _NEWTON * self.tolerance
+        )
         pairs.allowed[inside] = share
         self._level[trunks] = np.maximum.reduceat(share, starts)
+        # With the share, the part of the step time that is communication changes.
+        self._sensitivity[trunks] = np.maximum.reduceat(duty / steepness, starts)
         self._drift[trunks] = 0.0
-        reached = np.zeros(len(rows.job), dtype=bool)
-        reached[slots] = True
-        self._update(np.flatnonzero(reached))
-        return reached
+        self._update(slots, reached)
 
-    def _update(self, slots: Ints) -> None:
-        """Compute shares, duties and caps of jobs from what their trunks allow; note the drift."""
+    def _update(self, slots: Ints, reached: Bools) -> None:
+        """Compute jobs again from what their trunks allow, and note how loads change by this.
+
+        A job may occur several times in `slots`.
+        """
         rows, pairs = self._jobs, self._pairs
+        mask = np.zeros(len(reached), dtype=bool)
+        mask[slots] = True
+        reached |= mask
+        slots = mask.nonzero()[0]
         every, owner, starts = rows.ranges(slots)
         trunk, allowed = pairs.trunk[every], pairs.allowed[every]
         least = np.minimum.reduceat(allowed, starts)
-        at_least = allowed == least[owner]
-        second = np.minimum.reduceat(np.where(at_least, 1.0, allowed), starts)
-        second = np.where(np.add.reduceat(at_least, starts, dtype=np.int64) > 1, least, second)
-        cap = np.where(at_least, second[owner], least[owner])
-        level = self._level[trunk]
+        narrowest = allowed == least[owner]
+        second = np.minimum.reduceat(np.where(narrowest, 1.0, allowed), starts)
+        second = np.where(np.add.reduceat(narrowest, starts, dtype=np.int64) > 1, least, second)
+        cap, level = np.where(narrowest, second[owner], least[owner]), self._level[trunk]
         before = rows.duty[slots][owner] * np.minimum(pairs.cap[every], level)
         slowdown, duty = respond(least, rows.slowdowns[slots], rows.duties[slots])
         rows.share[slots], rows.slowdown[slots], rows.duty[slots] = least, slowdown, duty
         pairs.cap[every] = cap
         change = (duty[owner] * np.minimum(cap, level) - before) * pairs.demand[every]
-        self._drift += np.bincount(trunk, change, minlength=len(self._drift))
+        self._drift += np.bincount(trunk, change, len(self._drift))
 
     def _may_bind(self, trunk: int) -> bool:
         return bool(self._mean[trunk] + self._alone[trunk] > self._room[trunk])

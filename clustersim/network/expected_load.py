@@ -39,7 +39,7 @@ class ExpectedLoad:
     >>> load = ExpectedLoad(both, none, np.array([1.0, 0.1]), np.array([0.5, 0.5]))
     >>> one = np.array([0])
     >>> load.allowed(one, np.ones(1), np.array([1.0]), np.array([0.5]), np.ones(1), 1e-9)
-    array([0.95])
+    (array([0.95]), array([0.95]))
     """
 
     def __init__(self, owner: Ints, starts: Ints, cap: Floats, mean: Floats) -> None:
@@ -65,8 +65,8 @@ class ExpectedLoad:
         mean: Floats,
         cap: Floats,
         tolerance: float,
-    ) -> Floats:
-        """Return the share that the trunk allows each pair, at most 1.
+    ) -> tuple[Floats, Floats]:
+        """Return the share that the trunk allows each pair, and how steep the load is there.
 
         Newton's method: the root of a tangent is at most the share sought, because the load is
         concave, and after the first step the iterates ascend. It ends after a finite number of
@@ -82,6 +82,15 @@ class ExpectedLoad:
             As in :class:`ExpectedLoad`; `demand` is that at a share of 1.
         tolerance : float
             Relative error that is allowed.
+
+        Returns
+        -------
+        share : float64 array (pairs,)
+            At most 1.
+        steepness : float64 array (pairs,)
+            Change of the load with a relative change of the share, divided by the capacity: if the
+            load grows by a part x of the capacity, the share falls by about the part
+            ``x / steepness``.
         """
         room = 1.0 + self._capped_before[owner]
         whole, beyond = self._whole[owner], demand - mean
@@ -98,4 +107,4 @@ class ExpectedLoad:
             share = found
             if settled.all():
                 break
-        return share
+        return share, rising * share
