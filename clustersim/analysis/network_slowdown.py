@@ -42,7 +42,8 @@ def network_slowdown(result: Result) -> Floats:
     Four nodes under two leaves of 4:1. A job fills both leaves and communicates half of the time:
 
     >>> import clustersim as cs
-    >>> fabric = {"type": "rail-optimised", "unit_nodes": 2, "oversubscription": {"leaf": 4}}
+    >>> over = {"leaf": 4}
+    >>> fabric = {"type": "rail-optimised", "rails": 1, "unit_nodes": 2, "oversubscription": over}
     >>> pool = {"accelerator": "H200", "nodes": 4, "fabric": fabric}
     >>> spec = cs.topology.resolve_cluster({"name": "four", "pools": {"a": pool}},
     ...                                    cs.load_catalogue())

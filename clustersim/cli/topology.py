@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, picture_file
 from clustersim.cli.site import add_site_options, refuse_site_options, write_site
 from clustersim.console import plain_notes, wrapped_note, write_json
 from clustersim.errors import InputError
@@ -111,8 +111,7 @@ def _plot(spec: ClusterSpec, out: Path, note: str | None) -> list[Path]:
     from clustersim.plots.style import save_figure
     from clustersim.plots.topology import draw_topology
 
-    suffix = out.suffix.lstrip(".").lower() or "png"
-    drawn = save_figure(draw_topology(spec, note=note), out.with_suffix(""), formats=(suffix,))
+    drawn = save_figure(draw_topology(spec, note=note), *picture_file(out))
     for path in drawn:
         print(f"\nwrote {path}")
     return drawn

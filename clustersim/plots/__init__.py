@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clustersim.plots.chips import plot_chips
     from clustersim.plots.curves import plot_curve
     from clustersim.plots.differences import plot_differences
+    from clustersim.plots.distribution import plot_distribution
     from clustersim.plots.figure import StudyFigure, study_figure
     from clustersim.plots.forecast import plot_forecast
     from clustersim.plots.gantt import plot_gantt
@@ -44,6 +45,7 @@ __all__ = [
     "plot_coefficient",
     "plot_curve",
     "plot_differences",
+    "plot_distribution",
     "plot_durations",
     "plot_forecast",
     "plot_gantt",
@@ -74,6 +76,7 @@ _HOME = {
     "plot_coefficient": "calibration",
     "plot_curve": "curves",
     "plot_differences": "differences",
+    "plot_distribution": "distribution",
     "plot_durations": "trace",
     "plot_forecast": "forecast",
     "plot_gantt": "gantt",

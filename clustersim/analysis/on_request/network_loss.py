@@ -32,8 +32,8 @@ def _slowdowns() -> Iterator[Metric]:
         of = "Mean" if q is None else "95th percentile"
         yield Metric(
             name=f"{name}_network_slowdown",
-            label=f"{what} {'of ' if q else ''}slowdown by the network",
-            definition=f"{of} of the slowdown by the network: the time for which a job held its "
+            label=f"{what} {'of ' if q else ''}network slowdown",
+            definition=f"{of} of the network slowdown: the time for which a job held its "
             "accelerators, divided by that time without what it lost because of the position of "
             "its nodes in the network and of other jobs on its links; 1 without a section "
             "`network`. Only finished jobs are included. NAME.GROUP is that of a job class.",

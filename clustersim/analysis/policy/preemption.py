@@ -16,8 +16,8 @@ __all__ = [
     "by_policy",
     "lost_accelerator_s",
     "lost_share",
-    "sum_of_attempts",
     "stops_table",
+    "sum_of_attempts",
 ]
 
 NODE, CANCELLED = STOPS[StopCause.NODE], STOPS[StopCause.CANCELLED]
