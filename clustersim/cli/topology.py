@@ -108,8 +108,8 @@ def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[
 
 
 def _plot(spec: ClusterSpec, out: Path, note: str | None) -> list[Path]:
+    from clustersim.plots.fabric.topology import draw_topology
     from clustersim.plots.style import save_figure
-    from clustersim.plots.topology import draw_topology
 
     drawn = save_figure(draw_topology(spec, note=note), *picture_file(out))
     for path in drawn:
