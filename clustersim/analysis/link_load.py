@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, unknown_name
+from clustersim.network.trunks import LEVELS
+from clustersim.topology import ClusterSpec
 
-__all__ = ["KEYS", "link_loads"]
+__all__ = ["KEYS", "check_links", "link_loads"]
 
 KEYS = ["pool", "level", "group"]
 """Columns that identify a trunk in the table ``network_load``."""
@@ -58,3 +60,41 @@ def link_loads(load: pd.DataFrame, end_s: float) -> pd.DataFrame:
         mean=lasts_s @ values / length_s,
         peak=values.max(axis=0),
     )
+
+
+def check_links(spec: ClusterSpec, loads: pd.DataFrame, source: str) -> None:
+    """Raise an error if a topology does not have the trunks of a run.
+
+    Parameters
+    ----------
+    spec : ClusterSpec
+    loads : pandas.DataFrame
+        From :func:`link_loads`.
+    source : str
+        Name of the run, for the message.
+
+    Raises
+    ------
+    InputError
+        If a pool or a group is missing.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> spec = cs.load_cluster("h20-pod", cs.load_catalogue())
+    >>> check_links(spec, pd.DataFrame({"pool": ["h20"], "level": "leaf", "group": 7}), "run")
+    """
+    for key, own in loads.groupby("pool", sort=False):
+        name = str(key)
+        if name not in spec.pools:
+            problem = unknown_name("pool", name, spec.pools)
+            raise InputError(source, f"ran on another topology: {problem}")
+        trunks = spec.pools[name].build_fabric().trunks()
+        counts = dict(zip(LEVELS[2:], [trunk.n_groups for trunk in trunks], strict=False))
+        for level, group in zip(own["level"], own["group"], strict=True):
+            if level != LEVELS[-1] and group >= counts.get(level, 0):
+                raise InputError(
+                    source,
+                    f"ran on another topology: pool {name} has {counts.get(level, 0)} groups of "
+                    f"the level {level}, but the run has number {group}",
+                )
