@@ -134,6 +134,8 @@ def _price_rows(spec: ClusterSpec, catalogue: Catalogue) -> list[dict[str, Any]]
     prices = network_price(spec, catalogue.assumptions)
     for name, pool in spec.pools.items():
         own = prices[prices["pool"] == name].groupby("kind")["price_cny"].sum()
+        if own.empty:  # a pool without a fabric
+            continue
         chips = pool.endpoints().chips
         chip = catalogue.accelerator(pool.accelerator)
         server = server_price_cny(chip, catalogue.assumptions, chips_per_node=pool.chips_per_node)

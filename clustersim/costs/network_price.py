@@ -30,8 +30,9 @@ def network_price(spec: ClusterSpec, assumptions: PlanningAssumptions = BUILT_IN
     Returns
     -------
     pandas.DataFrame
-        One row per pool and kind: ``pool``, ``kind`` (``switch`` or ``link``), ``name`` (of the
-        tier or level), ``count``, ``each_cny`` and ``price_cny``.
+        One row per pool and tier of switches or level of links: ``pool``, ``kind`` (``switch`` or
+        ``link``), ``name`` (of the tier or level), ``count``, ``each_cny`` and ``price_cny``. Pools
+        without a fabric have none.
 
     Examples
     --------
@@ -48,6 +49,8 @@ def network_price(spec: ClusterSpec, assumptions: PlanningAssumptions = BUILT_IN
     )
     rows = []
     for pool in summarise(spec).pools:
+        if pool.fabric == "none":
+            continue
         items = [
             ("switch", tier.kind, tier.switches,
              switch_cny * tier.ports / _PORTS * tier.port_Bps / _RATE_BPS)

@@ -192,6 +192,8 @@ def prices_text(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     headers = ["pool", "switches", "links", "network", "per chip", "share of servers"]
+    if not rows:
+        return "Price of the network\nno pool has a fabric"
     return f"Price of the network\n{table(shown, headers)}\n{_PRICES}"
 
 
