@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from clustersim.errors import InputError, shown
@@ -27,6 +28,7 @@ __all__ = [
     "catalogue_arguments",
     "network_changes",
     "number",
+    "picture_file",
     "policy_option_arguments",
     "policy_options",
     "whole_number",
@@ -277,6 +279,17 @@ def add_no_report(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not write the page report.html",
     )
+
+
+def picture_file(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the path of a picture without its suffix, and its format; PNG without a suffix.
+
+    Examples
+    --------
+    >>> picture_file(Path("fleet.SVG")), picture_file(Path("fleet"))
+    ((PosixPath('fleet'), ('svg',)), (PosixPath('fleet'), ('png',)))
+    """
+    return path.with_suffix(""), (path.suffix.lstrip(".").lower() or "png",)
 
 
 def whole_number(text: str) -> int:

@@ -410,6 +410,7 @@ SERIES: Mapping[str, Series] = MappingProxyType(
         "preemptions": _preemptions,
         "met_deadline": _met,
         "network_s": network_loss.network_s,
+        "network_slowdown": network_loss.network_slowdown,
     }
 )
 """Quantities of jobs whose distributions are kept if a metric of them is asked for."""

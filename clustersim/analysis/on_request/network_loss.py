@@ -1,9 +1,10 @@
-"""Metrics of the time that jobs lose to the network."""
+"""Metrics of the time that jobs lose to the network, and of their slowdown by it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,46 @@ from clustersim.analysis.part import Part
 from clustersim.array_types import Floats
 from clustersim.simulation.metrics import network_loss
 
-__all__ = ["METRICS", "network_s"]
+__all__ = ["METRICS", "network_s", "network_slowdown"]
 
 
 def network_s(part: Part) -> Floats:
     """Return the time that each measured job lost to the network, seconds."""
     return part.of_measured(part.run.network_s)
+
+
+def network_slowdown(part: Part) -> Floats:
+    """Return the slowdown of each measured job that finished by the network."""
+    return part.of_measured(part.run.network_slowdown)[part.finished]
+
+
+def _slowdowns() -> Iterator[Metric]:
+    for name, what, q in (("mean", "mean", None), ("p95", "95th percentile", 0.95)):
+        of = "Mean" if q is None else "95th percentile"
+        yield Metric(
+            name=f"{name}_network_slowdown",
+            label=f"{what} {'of ' if q else ''}network slowdown",
+            definition=f"{of} of the network slowdown: the time for which a job held its "
+            "accelerators, divided by that time without what it lost because of the position of "
+            "its nodes in the network and of other jobs on its links; 1 without a section "
+            "`network`. Only finished jobs are included. NAME.GROUP is that of a job class.",
+            compute=partial(_slowdown_of, q=q),
+            of_jobs=("network_slowdown", q),
+            dimension="ratio",
+            logarithmic=True,
+            noun="slowdown",
+            better="less",
+            least=1.0,
+            on_request=True,
+            subject="waits",
+        )
+
+
+def _slowdown_of(part: Part, q: float | None) -> float:
+    values = network_slowdown(part)
+    if not len(values):
+        return math.nan
+    return float(values.mean() if q is None else np.quantile(values, q))
 
 
 def _mean(part: Part) -> float:
@@ -72,4 +107,5 @@ METRICS = (
         on_request=True,
         subject="work",
     ),
+    *_slowdowns(),
 )

@@ -16,8 +16,8 @@ __all__ = [
     "by_policy",
     "lost_accelerator_s",
     "lost_share",
-    "lost_to_network_s",
     "stops_table",
+    "sum_of_attempts",
 ]
 
 NODE, CANCELLED = STOPS[StopCause.NODE], STOPS[StopCause.CANCELLED]
@@ -42,19 +42,7 @@ def lost_accelerator_s(result: Result) -> Floats:
     table = result.attempts
     if table is None:
         return np.zeros(len(result.jobs))
-    lost = (table["n_accelerators"] * table["lost_s"]).to_numpy(dtype=np.float64)
-    total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
-    return total
-
-
-def lost_to_network_s(result: Result) -> Floats:
-    """Return the time that each job lost to the network, seconds (jobs,)."""
-    table = result.attempts
-    if table is None or "network_s" not in table:
-        return np.zeros(len(result.jobs))
-    lost = table["network_s"].to_numpy(dtype=np.float64)
-    total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
-    return total
+    return sum_of_attempts(result, table["n_accelerators"] * table["lost_s"])
 
 
 def lost_share(attempts: pd.DataFrame | None, cause: str) -> float:
@@ -124,6 +112,13 @@ def stops_table(result: Result) -> pd.DataFrame | None:
 def _is_any(table: pd.DataFrame, causes: tuple[str, ...]) -> Bools:
     found: Bools = table["stopped"].isin(causes).to_numpy(dtype=bool)
     return found
+
+
+def sum_of_attempts(result: Result, values: pd.Series) -> Floats:
+    """Return the sum of a column of the attempts by job (jobs,)."""
+    weights = values.to_numpy(dtype=np.float64)
+    total = np.bincount(_row(result), weights, minlength=len(result.jobs))
+    return total.astype(np.float64)
 
 
 def _row(result: Result) -> npt.NDArray[np.intp]:
