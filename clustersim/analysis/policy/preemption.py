@@ -16,7 +16,7 @@ __all__ = [
     "by_policy",
     "lost_accelerator_s",
     "lost_share",
-    "lost_to_network_s",
+    "lost_to_s",
     "stops_table",
 ]
 
@@ -47,12 +47,19 @@ def lost_accelerator_s(result: Result) -> Floats:
     return total
 
 
-def lost_to_network_s(result: Result) -> Floats:
-    """Return the time that each job lost to the network, seconds (jobs,)."""
+def lost_to_s(result: Result, cause: str) -> Floats:
+    """Return the time that each job lost to a cause, seconds (jobs,).
+
+    Parameters
+    ----------
+    result : Result
+    cause : str
+        A column of the table of attempts, such as ``network_s``.
+    """
     table = result.attempts
-    if table is None or "network_s" not in table:
+    if table is None or cause not in table:
         return np.zeros(len(result.jobs))
-    lost = table["network_s"].to_numpy(dtype=np.float64)
+    lost = table[cause].to_numpy(dtype=np.float64)
     total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
     return total
 
