@@ -98,11 +98,6 @@ class SharedStorageSpec(PoolStorage):
         "accelerators; by default such a job does not use the storage, and a checkpoint takes "
         "`cost`",
     )
-    saves: Literal["independent", "spread"] = Field(
-        "independent",
-        description="whether jobs save regularly without regard to each other, or spread their "
-        "saves so that these meet only if there is more to write than the system can",
-    )
     dependents: Literal["nothing", "weights", "state"] = Field(
         "nothing",
         description="what a job with `after_ok` reads at its first start of each job for which it "

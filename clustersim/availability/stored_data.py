@@ -118,7 +118,6 @@ def storage_use(
         files=spec.files_per_accelerator,
         copy_Bps=checkpoints.host_link if checkpoints.asynchronous else None,
         service_bytes=weights,
-        spread=spec.saves == "spread",
         tolerance=spec.tolerance,
     )
 

@@ -100,9 +100,13 @@ class Clock(simpy.Environment):
             super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
-        """Remove the effect of a future event; the clock still advances to its time."""
-        event.callbacks.clear()
-        event._value = None
+        """Remove the effect of a future event; the clock still advances to its time.
+
+        An event that has happened, or was cancelled before, stays as it is.
+        """
+        if event.callbacks is not None:
+            event.callbacks.clear()
+            event._value = None
 
     def stop(self) -> None:
         """End the run after all events of the next instant.

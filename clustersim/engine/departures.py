@@ -42,6 +42,9 @@ class SharedSaves(Protocol):
     def expected_s(self, job: int) -> float:
         """Return how long a running job would take to save its state from now on, seconds."""
 
+    def is_saved(self, job: int) -> bool:
+        """Return whether a job that saves its state has saved all of it, but for rounding."""
+
     def save(self, job: int, saved: Callable[[], None], expected: Callable[[float], None]) -> None:
         """Save the state of a job that stands still from now on.
 
@@ -278,8 +281,8 @@ class Departures:
             )
         if storage is None or save_s == 0.0:
             self._at(notice, leaves_s, lambda: self._depart(notice, how, cause))
-        elif grace_s is not None:  # what is not saved by then is lost
-            self._at(notice, leaves_s, lambda: self._depart(notice, "requeue", StopCause.REQUEUED))
+        elif grace_s is not None:
+            self._at(notice, leaves_s, lambda: self._run_out(notice, storage))
 
     def _at(self, notice: _Notice, time: float, do: Callable[[], None]) -> None:
         if time <= self._clock.now:
@@ -305,6 +308,13 @@ class Departures:
                 leaving[attempt.job] = time
 
             storage.save(attempt.job, saved, expected)
+
+    def _run_out(self, notice: _Notice, storage: SharedSaves) -> None:
+        """Stop a job whose notice has run out; what it has not saved by then is lost."""
+        if storage.is_saved(notice.attempt.job):
+            self._depart(notice, notice.how, notice.cause)
+        else:
+            self._depart(notice, "requeue", StopCause.REQUEUED)
 
     def _depart(self, notice: _Notice, how: How, cause: StopCause) -> None:
         """Stop a job whose notice has run out."""

@@ -23,6 +23,8 @@ __all__ = ["StorageDriver", "StorageObserver"]
 
 _DONE = 1e-9
 """A transfer of which this part is left is done: rounding separates ends that are simultaneous."""
+_SAVED = 1e-6
+"""The same for a save whose end is expected when the notice of its job runs out."""
 
 
 class StorageObserver(Protocol):
@@ -92,7 +94,7 @@ class StorageDriver:
         self._simulation, self._use, self._observer = simulation, use, observer
         self._systems = [
             _System(
-                SharedStorage(system, spread=use.spread, tolerance=use.tolerance),
+                SharedStorage(system, tolerance=use.tolerance),
                 math.inf if at_once is None else at_once,
             )
             for system, at_once in zip(use.systems, use.restores_at_once, strict=True)
@@ -191,6 +193,13 @@ class StorageDriver:
             event.callbacks.append(lambda _: write())
         else:
             write()
+
+    def is_saved(self, job: int) -> bool:
+        """Return whether a job that saves its state has saved all of it, but for rounding."""
+        system = self._system_of[job]
+        self._advance(system)
+        transfer = system.transfers.get(job)
+        return transfer is not None and transfer.left_bytes <= _SAVED * transfer.size_bytes
 
     # --- Reads by others -----------------------------------------------------------------
 

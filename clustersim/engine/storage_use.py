@@ -66,8 +66,6 @@ class StorageUse:
         written to the storage, bytes/s.
     service_bytes : mapping of str to float
         What each node reads that begins to serve, by service.
-    spread : bool
-        Whether jobs spread their regular saves over time.
     tolerance : float
         A job gets a new pace if its saves change it by more than this part.
 
@@ -94,7 +92,6 @@ class StorageUse:
     files: float = 0.0
     copy_Bps: float | None = None
     service_bytes: Mapping[str, float] = field(default_factory=dict)
-    spread: bool = False
     tolerance: float = 0.01
     _asked: list[tuple[Sequence[float], ...]] = field(init=False, repr=False, default_factory=list)
 

@@ -58,7 +58,8 @@ class StorageSystem:
     """A storage system that jobs share.
 
     Reads and writes use the same disks and servers: a byte that is read takes 1 / `read_Bps` of
-    their time, a byte that is written 1 / `write_Bps`. The creation or opening of files overlaps
+    their time, a byte that is written 1 / `write_Bps`. Jobs have equal shares of this time, as far
+    as their clients can use them. The creation or opening of files overlaps
     with the transfer of data, so that the slower of both counts.
 
     Attributes
