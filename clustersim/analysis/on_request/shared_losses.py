@@ -60,7 +60,9 @@ def _storage_utilisation(part: Part) -> float:
     inside_s = load["end_s"].clip(part.begin_s, part.end_s)
     inside_s -= load["time_s"].clip(part.begin_s, part.end_s)
     used_s = (load["utilisation"] * inside_s).groupby(load["storage"], observed=True).sum()
-    return float(used_s.max()) / part.span_s if part.span_s > 0 else math.nan
+    if not part.span_s > 0:
+        return math.nan
+    return min(1.0, float(used_s.max()) / part.span_s)  # rates have a tolerance
 
 
 def _losses() -> Iterator[Metric]:
