@@ -104,10 +104,11 @@ class SharedStorageSpec(PoolStorage):
         "waits: the weights (2 of the 14 bytes per parameter of a checkpoint) or the whole state",
     )
     tolerance: float = Field(
-        0.01,
+        0.02,
         gt=0,
         le=0.2,
-        description="a running job gets a new pace if its saves change it by more than this part",
+        description="a running job gets a new pace if the time of its saves changes by more than "
+        "this part",
     )
     pools: dict[str, PoolStorage] = Field(
         default_factory=dict,

@@ -56,6 +56,28 @@ class _Transfer:
 
 
 @dataclass(slots=True)
+class _RegularSaves:
+    """How a job saves its state regularly.
+
+    Attributes
+    ----------
+    between_s, cost_s : float
+        Work between two saves, and the time for which a save alone blocks the job, seconds.
+    stretch : float
+        How much longer a save takes at the job's present pace; 0 before it has one.
+    """
+
+    between_s: float
+    cost_s: float
+    stretch: float = 0.0
+
+    @property
+    def cycle_s(self) -> float:
+        """Time from save to save alone, seconds."""
+        return self.between_s + self.cost_s
+
+
+@dataclass(slots=True)
 class _System:
     """A storage system in a run."""
 
@@ -102,7 +124,7 @@ class StorageDriver:
         self._begins: dict[int, Event] = {}
         self._system_of: dict[int, _System] = {}
         self._clients: dict[int, int] = {}
-        self._saves_through: dict[int, tuple[float, float]] = {}
+        self._saves: dict[int, _RegularSaves] = {}
         self._n_reads = 0
         simulation.watch(self)
         simulation.share_storage(self)
@@ -142,7 +164,7 @@ class StorageDriver:
         system = self._system_of[job]
         if (event := self._begins.pop(job, None)) is not None:
             self._simulation.clock.cancel(event)
-        if self._saves_through.pop(job, None) is not None:
+        if self._saves.pop(job, None) is not None:
             system.storage.end(job)
             self._ask(system)
         if job in system.transfers:
@@ -272,7 +294,7 @@ class StorageDriver:
             period_s=between_s + (checkpoints.cost_s if background else 0.0),
             background=background,
         )
-        self._saves_through[job] = between_s, checkpoints.cost_s
+        self._saves[job] = _RegularSaves(between_s, checkpoints.cost_s)
         self._ask(system)
 
     def _begin(
@@ -332,17 +354,17 @@ class StorageDriver:
 
     def _set_pace(self, system: _System, job: int) -> None:
         """Set the pace of a job that saves its state regularly."""
-        attempt = self._simulation.running[job]
-        between_s, cost_s = self._saves_through[job]
-        stretch = system.storage.stretch(job)
+        saves, stretch = self._saves[job], system.storage.stretch(job)
+        if abs(stretch - saves.stretch) <= self._use.tolerance * saves.stretch and stretch > 1.0:
+            return
+        saves.stretch = stretch
         if self._use.copy_Bps is None:
-            slowdown = (between_s + cost_s * stretch) / (between_s + cost_s)
+            slowdown = (saves.between_s + saves.cost_s * stretch) / saves.cycle_s
         else:
+            attempt = self._simulation.running[job]
             attempt.write_s = attempt.checkpoints.write_s * stretch
-            slowdown = max(1.0, attempt.write_s / (between_s + cost_s))
-        now = attempt.slowed_by("storage")
-        if abs(slowdown - now) > self._use.tolerance * now or slowdown == 1.0:
-            self._simulation.rerate(job, slowdown, "storage")
+            slowdown = max(1.0, attempt.write_s / saves.cycle_s)
+        self._simulation.rerate(job, slowdown, "storage")
 
     def _plan(self, system: _System) -> None:
         """Schedule the end of the transfer that ends next."""

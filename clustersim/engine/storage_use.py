@@ -67,7 +67,7 @@ class StorageUse:
     service_bytes : mapping of str to float
         What each node reads that begins to serve, by service.
     tolerance : float
-        A job gets a new pace if its saves change it by more than this part.
+        A running job gets a new pace if the time of its saves changes by more than this part.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class StorageUse:
     files: float = 0.0
     copy_Bps: float | None = None
     service_bytes: Mapping[str, float] = field(default_factory=dict)
-    tolerance: float = 0.01
+    tolerance: float = 0.02
     _asked: list[tuple[Sequence[float], ...]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:

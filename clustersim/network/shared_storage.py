@@ -30,17 +30,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.array_types import Floats, Ints
-from clustersim.network.storage_system import StorageSystem, Transfers
+from clustersim.array_types import Floats
+from clustersim.network.storage_system import StorageSystem
 
 __all__ = ["SharedStorage"]
 
 _MOST_ROUNDS = 200
 _ROOM = 1.0 + 1e-12
 """Relative excess of demand over what there is that rounding explains."""
-_SECONDS, _RATE, _CLIENTS, _READS, _METADATA, _ALONE, _PERIOD, _KIND, _DUTY, _SHARE = range(10)
-"""Rows of the table of transfers, which has a column for each. Seconds and rate (bytes/s) are those
-of the transfer alone; metadata are ``m_k``, alone is ``c_k``, the share ``x_k``."""
+_SECONDS, _RATE, _CLIENTS, _READ, _WRITTEN, _METADATA, _ALONE = range(7)
+_PERIOD, _KIND, _LEAST, _DUTY, _SHARE = range(7, 12)
+"""Rows of the table of transfers, which has a column for each. Seconds, rate (bytes/s) and least
+duty are those of the transfer alone; read and written are what it reads and writes with the whole
+system (bytes/s); metadata are ``m_k``, alone is ``c_k``, the share ``x_k``."""
 _NOW, _BLOCKING, _BACKGROUND = range(3)
 """Kinds of transfers: those that go on now, and regular saves that block a job or do not."""
 
@@ -82,7 +84,7 @@ class SharedStorage:
         self.tolerance = tolerance
         self._slot_of: dict[int, int] = {}
         self._keys: list[int] = []
-        self._table = np.zeros((10, 16))
+        self._table = np.zeros((12, 16))
         self._is_due = True
         self._drift = 0.0
         self._new: list[int] = []
@@ -95,7 +97,7 @@ class SharedStorage:
         self, key: int, *, size_bytes: float, clients: float, files: float = 0.0, reads: bool
     ) -> None:
         """Add a transfer that goes on from now."""
-        self._add(key, Transfers.of(size_bytes, clients, files, reads=reads), _NOW, 0.0)
+        self._add(key, self._column(size_bytes, clients, files, reads, _NOW, 0.0))
         self._is_due = True
 
     def save_regularly(
@@ -120,15 +122,14 @@ class SharedStorage:
             Whether the job goes on while its state is written, until the next save is due.
         """
         kind = _BACKGROUND if background else _BLOCKING
-        self._add(key, Transfers.of(size_bytes, clients, files), kind, period_s)
-        self._new.append(key)
+        self._add(key, self._column(size_bytes, clients, files, False, kind, period_s))
 
     def end(self, key: int) -> None:
         """Remove a transfer, or a job that saves regularly."""
         slot, last = self._slot_of.pop(key), len(self._keys) - 1
         if self._table[_KIND, slot] == _NOW:
             self._is_due = True
-        elif key in self._new:
+        if key in self._new:
             self._new.remove(key)
         else:
             self._drift += self._load(slot)
@@ -153,10 +154,11 @@ class SharedStorage:
 
         It is that at the last computation of rates.
         """
-        own = self._column(Transfers.of(size_bytes, clients, files, reads=reads), _NOW, 0.0)
-        if self._expected is not None:
-            own[_SHARE] = self._expected.shares(own, among=False)
-        return _rate_Bps(own[:, 0])
+        column = self._column(size_bytes, clients, files, reads, _NOW, 0.0)
+        if self._keys:
+            expected = self._expected or _Expected(self.system, self._own)
+            column[_SHARE] = expected.shares(column[:, None], among=False)[0]
+        return _rate_Bps(column)
 
     def usage(self) -> tuple[float, float, float]:
         """Return what is expected to be written and read (bytes/s), and the utilisation.
@@ -167,14 +169,14 @@ class SharedStorage:
         """
         if not self._keys:
             return 0.0, 0.0, 0.0
-        own = self._table[:, : len(self._keys)]
+        own = self._own
         used = own[_DUTY] * own[_SHARE]
-        clients = np.array([float((own[_DUTY] * own[_CLIENTS]).sum())])
-        data = float(used.sum() / self.system.efficiency_at(clients)[0])
-        rate = used / own[_ALONE] * own[_RATE]
-        read = float((rate * own[_READS]).sum())
-        written = float((rate * (1.0 - own[_READS])).sum())
-        return written, read, max(data, float((used * own[_METADATA]).sum()))
+        data = float(used.sum())
+        if self.system.efficiency:
+            clients = np.array([_sum(own[_DUTY], own[_CLIENTS])])
+            data /= float(self.system.efficiency_at(clients)[0])
+        written, read = _sum(used, own[_WRITTEN]), _sum(used, own[_READ])
+        return written, read, max(data, _sum(used, own[_METADATA]))
 
     def settle(self) -> list[int]:
         """Compute the rates after the last changes.
@@ -186,35 +188,59 @@ class SharedStorage:
         """
         new = sorted(self._new)
         self._new.clear()
-        slots = np.array([self._slot_of[key] for key in new], dtype=np.int64)
-        if self._expected is not None and not self._is_due:
-            self._join(slots)
-            self._drift += sum(self._load(slot) for slot in slots.tolist())
+        expected, slots = self._expected, [self._slot_of[key] for key in new]
+        if expected is not None and not self._is_due:
+            if slots:
+                self._join(slots, expected)
+                self._drift += sum(self._load(slot) for slot in slots)
             if self._drift <= self.tolerance:
                 return new
-        self._solve()
+        self._is_due, self._drift = False, 0.0
+        if self._fits():
+            self._expected, own = None, self._own
+            own[_SHARE], own[_DUTY] = own[_ALONE], own[_LEAST]
+            if expected is None:  # as before
+                return new
+        else:
+            self._solve()
         return sorted(self._keys)
 
     # --- Internals ----------------------------------------------------------------------
 
-    def _add(self, key: int, transfers: Transfers, kind: int, period_s: float) -> None:
+    @property
+    def _own(self) -> Floats:
+        """The columns of all transfers."""
+        return self._table[:, : len(self._keys)]
+
+    def _add(self, key: int, column: Floats) -> None:
         slot = len(self._keys)
         if slot == self._table.shape[1]:
             self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
         self._slot_of[key] = slot
         self._keys.append(key)
-        self._table[:, slot : slot + 1] = self._column(transfers, kind, period_s)
+        self._new.append(key)
+        self._table[:, slot] = column
 
-    def _column(self, transfers: Transfers, kind: int, period_s: float) -> Floats:
+    def _column(
+        self,
+        size_bytes: float,
+        clients: float,
+        files: float,
+        reads: bool,
+        kind: int,
+        period_s: float,
+    ) -> Floats:
         """Return the column of a transfer in the table."""
-        system, found = self.system, np.zeros((len(self._table), 1))
-        found[_CLIENTS], found[_READS] = transfers.clients, transfers.reads
-        found[_KIND], found[_PERIOD] = kind, period_s
-        s_per_B, rate_Bps = system.data_s_per_B(transfers), system.alone_Bps(transfers)
-        found[_RATE], found[_SECONDS] = rate_Bps, transfers.size_bytes / rate_Bps
-        found[_METADATA] = system.metadata_s_per_B(transfers) / s_per_B
+        system = self.system
+        s_per_B = 1.0 / (system.read_Bps if reads else system.write_Bps)
+        rate_Bps = system.rate_Bps(size_bytes, clients, files, reads=reads)
+        found = np.zeros(len(self._table))
+        found[_CLIENTS], found[_KIND], found[_PERIOD] = clients, kind, period_s
+        found[_READ if reads else _WRITTEN] = 1.0 / s_per_B
+        found[_RATE], found[_SECONDS] = rate_Bps, size_bytes / rate_Bps
+        found[_METADATA] = files / (size_bytes * system.metadata_per_s) / s_per_B
         found[_ALONE] = found[_SHARE] = rate_Bps * s_per_B
-        found[_DUTY] = _duties(found)
+        found[_LEAST] = found[_DUTY] = _duties(found)
         return found
 
     def _load(self, slot: int) -> float:
@@ -222,19 +248,27 @@ class SharedStorage:
         column = self._table[:, slot]
         return float(column[_DUTY] * column[_SHARE] * max(1.0, column[_METADATA]))
 
-    def _join(self, slots: Ints) -> None:
-        """Set the rates of new jobs that save regularly, at the rates of all others."""
-        if len(slots):
-            assert self._expected is not None, "rates have been computed"
-            own = self._table[:, slots]
-            own[_SHARE] = self._expected.shares(own, among=False)
-            own[_DUTY] = _duties(own)
-            self._table[:, slots] = own
+    def _join(self, slots: list[int], expected: _Expected) -> None:
+        """Set the shares of new jobs that save regularly, beside those of all others."""
+        own = self._table[:, slots]
+        own[_SHARE] = expected.shares(own, among=False)
+        own[_DUTY] = _duties(own)
+        self._table[:, slots] = own
+
+    def _fits(self) -> bool:
+        """Return whether all can go on as if they were alone, because there is enough for all."""
+        own = self._own
+        rest = 1.0 - own[_LEAST]
+        clients = _sum(own[_LEAST], own[_CLIENTS]) + (rest * own[_CLIENTS]).max(initial=0.0)
+        there_is = float(self.system.efficiency_at(np.array([clients]))[0]) * _ROOM
+        if _sum(own[_LEAST], own[_ALONE]) + (rest * own[_ALONE]).max(initial=0.0) > there_is:
+            return False
+        metadata = own[_ALONE] * own[_METADATA]
+        return bool(_sum(own[_LEAST], metadata) + (rest * metadata).max(initial=0.0) <= _ROOM)
 
     def _solve(self) -> None:
-        """Compute all rates."""
-        self._is_due, self._drift = False, 0.0
-        own = self._table[:, : len(self._keys)]
+        """Compute all shares."""
+        own = self._own
         for _ in range(_MOST_ROUNDS):
             self._expected = _Expected(self.system, own)
             share = self._expected.shares(own, among=True)
@@ -243,6 +277,11 @@ class SharedStorage:
             own[_DUTY] = _duties(own)
             if step <= 1e-3 * self.tolerance:
                 break
+
+
+def _sum(one: Floats, other: Floats) -> float:
+    """Return the scalar product, whose last bit does not depend on the machine as that of BLAS."""
+    return float((one * other).sum())
 
 
 def _rate_Bps(column: Floats) -> float:
@@ -268,21 +307,24 @@ class _Expected:
         now = table[_KIND] == _NOW
         saves = (table[_DUTY] * table[_SHARE])[~now]
         self._saves = float(saves.sum())
-        metadata = float((saves * table[_METADATA, ~now]).sum())
-        self._now = _Resources(table[:, now], 1.0 - metadata)
-        self._all = self._now if now.all() else _Resources(table, 1.0)
+        self._all = _Resources(table, 1.0)
+        self._now: _Resources | None = None
+        if now.all():
+            self._now = self._all
+        elif now.any():
+            metadata = _sum(saves, table[_METADATA, ~now])
+            self._now = _Resources(table[:, now], 1.0 - metadata)
 
     def shares(self, own: Floats, *, among: bool) -> Floats:
         """Return the shares of some transfers, which are `among` those expected or are new."""
         rest = 1.0 - own[_DUTY] if among else np.ones(own.shape[1])
         clients = self._all.clients + rest * own[_CLIENTS]
         share = self._all.allowed(own, rest, self._system.efficiency_at(clients))
-        if self._all is self._now:
-            return share
         now = own[_KIND] == _NOW
-        if now.any():  # what regular saves leave on average
+        if self._all is not self._now and now.any():  # what regular saves leave on average
             there_is = self._system.efficiency_at(clients[now]) - self._saves
-            left = self._now.allowed(own[:, now], rest[now], there_is)
+            others = self._now or _Resources(own[:, :0], 1.0)
+            left = others.allowed(own[:, now], rest[now], there_is)
             share[now] = np.maximum(share[now], left)
         return share
 
@@ -337,18 +379,21 @@ class _Use:
 
     def allowed(self, more: Floats, caps: Floats, there_is: Floats) -> Floats:
         """Return shares, at most `caps`, that add `more` times themselves to what is expected."""
-        last = np.searchsorted(self._at, caps, side="right")
-        used = self._capped[last] + (self._rising[last] + more) * caps
+        corners = np.searchsorted(self._at, caps, side="right")
+        used = self._capped[corners] + (self._rising[corners] + more) * caps
         free = used <= there_is * _ROOM
-        first = np.zeros(len(caps), dtype=np.int64)  # number of corners within what there is
-        while (going := first < last).any():
-            middle = (first + last + 1) // 2
-            corner = np.maximum(middle - 1, 0)
-            within = self._used[corner] + more * self._at[corner] <= there_is
-            first = np.where(going & within, middle, first)
-            last = np.where(going & ~within, middle - 1, last)
-        rising = self._rising[first] + more
-        with np.errstate(divide="ignore", invalid="ignore"):
-            solved = np.where(rising > 0.0, (there_is - self._capped[first]) / rising, np.inf)
-        share: Floats = np.where(free, caps, np.minimum(caps, np.maximum(solved, 0.0)))
-        return share
+        if free.all():
+            return caps
+        # The use grows ever more slowly, so Newton's method climbs from corner to corner.
+        share, corners = np.zeros(len(caps)), np.zeros(len(caps), dtype=np.int64)
+        for _ in range(len(self._at) + 1):
+            rising = self._rising[corners] + more
+            with np.errstate(divide="ignore", invalid="ignore"):
+                higher = np.where(rising > 0.0, (there_is - self._capped[corners]) / rising, np.inf)
+            higher = np.minimum(np.maximum(higher, 0.0), caps)
+            if (higher <= share).all():
+                break
+            share = np.maximum(share, higher)
+            corners = np.searchsorted(self._at, share, side="right")
+        found: Floats = np.where(free, caps, share)
+        return found

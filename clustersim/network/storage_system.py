@@ -132,6 +132,14 @@ class StorageSystem:
         rate: Floats = np.minimum(np.minimum(own, data), metadata)
         return rate
 
+    def rate_Bps(self, size_bytes: float, clients: float, files: float, *, reads: bool) -> float:
+        """Return :meth:`alone_Bps` of one transfer, faster."""
+        data_Bps = self.read_Bps if reads else self.write_Bps
+        if self.efficiency:
+            data_Bps *= float(self.efficiency_at(np.array([float(clients)]))[0])
+        metadata_Bps = size_bytes * self.metadata_per_s / files if files else math.inf
+        return min(clients * self.client_Bps, data_Bps, metadata_Bps)
+
     def alone_s(self, transfers: Transfers) -> Floats:
         """Return the time of each transfer if nothing else uses the system, seconds."""
         seconds: Floats = transfers.size_bytes / self.alone_Bps(transfers)

@@ -113,21 +113,37 @@ def test_clients_that_cannot_fill_the_system_do_not_meet() -> None:
 
 
 def test_a_new_save_and_one_that_is_gone_count_at_the_next_change() -> None:
-    storage = saving(StorageSystem(100 * GB, 100 * GB), [(1e12, 990.0)])
+    """Each job needs one per cent of the system. One alone has no others to ask."""
+    storage = saving(StorageSystem(100 * GB, 100 * GB), [(1e12, 990.0)] * 2)
     storage.tolerance = 0.015
-    storage.save_regularly(1, size_bytes=1e12, clients=1, period_s=990.0)
-    assert storage.settle() == [1], "one per cent more than before"
-    assert (storage.stretch(0), storage.stretch(1)) == (1.0, pytest.approx(1.01))
-    storage.save_regularly(2, size_bytes=1e12, clients=1, period_s=990.0)
-    assert storage.settle() == [0, 1, 2]
-    assert storage.stretch(0) == pytest.approx(1.02, abs=1e-3)
+    new = {"size_bytes": 1e12, "clients": 1.0, "period_s": 990.0}
+    storage.save_regularly(2, **new)
+    assert storage.settle() == [2], "one per cent more than before"
+    stretches = [storage.stretch(key) for key in range(3)]
+    assert stretches == pytest.approx([1.01, 1.01, 1.02], abs=3e-4)
+    storage.save_regularly(3, **new)
+    assert storage.settle() == [0, 1, 2, 3]
+    assert storage.stretch(0) == pytest.approx(1.03, abs=1e-3)
     storage.end(1)
     assert storage.settle() == []
-    storage.end(0)
+    for key in (0, 3):
+        storage.end(key)
     assert storage.settle() == [2]
     assert storage.stretch(2) == 1.0
+    storage.save_regularly(0, **{**new, "size_bytes": 1.0})
+    storage.end(0)
+    assert storage.settle() == []
     storage.end(2)
     assert (storage.settle(), storage.usage(), len(storage)) == ([], (0.0, 0.0, 0.0), 0)
+
+
+def test_one_transfer_alone_is_as_fast_as_arrays_say() -> None:
+    curve = ((4.0, 1.0), (64.0, 0.5))
+    system = StorageSystem(100 * GB, 50 * GB, 20 * GB, metadata_per_s=90.0, efficiency=curve)
+    for clients, files, reads in ((2, 0, False), (16, 0, True), (64, 8, False), (9, 5000, True)):
+        transfers = Transfers.of(1e12, clients, files, reads=reads)
+        one = system.rate_Bps(1e12, clients, files, reads=reads)
+        assert one == pytest.approx(float(system.alone_Bps(transfers)[0]), rel=1e-12)
 
 
 # --- Invariants -----------------------------------------------------------------------

@@ -219,7 +219,7 @@ def test_policies_see_when_jobs_leave_at_the_present_rates() -> None:
     So three transfers go on until the others have loaded at 110 s, and it has 1 TB left.
     """
     Watches.seen.clear()
-    table = jobs([(0, 8, 100), (0, 8, 100), (0, 24, 100)])
+    table = jobs([(0, 8, 400), (0, 8, 400), (0, 24, 400)])
     result = stored(table, sharing(table), policy=Watches)
     assert Watches.seen == [{0: 80.0, 1: 80.0, 2: 140.0}]
     assert [row[0] for row in attempts(result, "end_s")[::2]] == pytest.approx([80, 80, 120])

@@ -16,8 +16,8 @@ __all__ = ["RUN_TABLES", "SUMMARY"]
 INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
 STOPPED = (
-    "if nodes can go out of service, the policy preempted a job, jobs share the network or storage, "
-    "or a job ran at another size than it asks for or on several pools"
+    "if nodes can go out of service, the policy preempted a job, jobs share the network or the "
+    "storage, or a job ran at another size than it asks for or on several pools"
 )
 STORED = "if jobs share the storage of their checkpoints"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"

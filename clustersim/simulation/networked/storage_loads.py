@@ -110,10 +110,13 @@ class _Load:
         begin_s, self._since_s = self._since_s, max(until_s, self._since_s)
         while until_s > self._width_s * self._sums.shape[1]:
             self._merge()
-        if until_s <= begin_s or not self._now.any():
+        if until_s <= begin_s:
             return
         first = int(begin_s / self._width_s)
         last = min(int(until_s / self._width_s), self._sums.shape[1] - 1)
+        if first == last:
+            self._sums[:, first] += (until_s - begin_s) * self._now
+            return
         edges = self._width_s * np.arange(first, last + 2)
         spans = np.minimum(edges[1:], until_s) - np.maximum(edges[:-1], begin_s)
         self._sums[:, first : last + 1] += self._now[:, None] * np.maximum(spans, 0.0)
