@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.policy.preemption import sum_of_attempts
+from clustersim.analysis.policy.preemption import lost_to_s, sum_of_attempts
 from clustersim.analysis.size_waits import ENOUGH_JOBS, sizes_with_jobs
 from clustersim.array_types import Floats
 from clustersim.simulation.result import Result
 
-__all__ = ["SLOWED", "has_network", "lost_to_network_s", "network_slowdown", "slowdowns_by_size"]
+__all__ = ["SLOWED", "has_network", "network_slowdown", "slowdowns_by_size"]
 
 SLOWED = 1.01
 """A job with a larger slowdown counts as slowed down."""
@@ -21,14 +21,6 @@ SLOWED = 1.01
 def has_network(result: Result) -> bool:
     """Return whether a run simulated the network, so that it slowed jobs down."""
     return result.attempts is not None and "network_s" in result.attempts
-
-
-def lost_to_network_s(result: Result) -> Floats:
-    """Return the time that each job lost to the network, seconds (jobs,)."""
-    table = result.attempts
-    if table is None or "network_s" not in table:
-        return np.zeros(len(result.jobs))
-    return sum_of_attempts(result, table["network_s"])
 
 
 def network_slowdown(result: Result) -> Floats:
@@ -59,7 +51,7 @@ def network_slowdown(result: Result) -> Floats:
     if table is None or "network_s" not in table:
         return np.where(finished, 1.0, np.nan)
     held_s = sum_of_attempts(result, table["end_s"] - table["start_s"])
-    left_s = held_s - lost_to_network_s(result)
+    left_s = held_s - lost_to_s(result, "network_s")
     slowdown = np.divide(held_s, left_s, out=np.ones(len(jobs)), where=left_s > 0)
     return np.where(finished, np.maximum(slowdown, 1.0), np.nan)
 
@@ -85,7 +77,7 @@ def slowdowns_by_size(result: Result) -> pd.DataFrame:
     slowdown, jobs = network_slowdown(result), result.jobs
     done = np.isfinite(slowdown)
     n = jobs["n_accelerators"].to_numpy(dtype=np.float64)[done]
-    slowdown, lost_s = slowdown[done], lost_to_network_s(result)[done]
+    slowdown, lost_s = slowdown[done], lost_to_s(result, "network_s")[done]
     held_s = np.ones(len(n))
     if result.attempts is not None:
         times = result.attempts["end_s"] - result.attempts["start_s"]

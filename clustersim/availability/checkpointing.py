@@ -12,14 +12,14 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.availability.failure_spec import Checkpointing, Failures, failure_sources
 from clustersim.availability.failures import gang_mttf_s
+from clustersim.availability.serving_spec import Serving
+from clustersim.availability.storage_spec import SharedStorageSpec, rates_Bps
+from clustersim.availability.stored_data import checkpoint_bytes, storage_use
 from clustersim.catalogue import Catalogue
 from clustersim.engine.recovery import Recovery
 from clustersim.topology import Cluster
-from clustersim.workload.jobs import texts_of
 
 __all__ = [
-    "STATE_BYTES_PER_PARAMETER",
-    "checkpoint_bytes",
     "expected_ettr",
     "optimal_interval_s",
     "recovery_in",
@@ -27,14 +27,13 @@ __all__ = [
     "recovery_of_gangs",
 ]
 
-STATE_BYTES_PER_PARAMETER = 14.0
-"""Bytes of a checkpoint per parameter: BF16 weights, FP32 master weights and two moments of Adam.
-Gradients are not saved (Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with
-gradients)."""
-
 
 def recovery_in(
-    spec: Failures | None, cluster: Cluster, jobs: pd.DataFrame, catalogue: Catalogue
+    spec: Failures | None,
+    cluster: Cluster,
+    jobs: pd.DataFrame,
+    catalogue: Catalogue,
+    serving: Serving | None = None,
 ) -> Recovery:
     """Return how the jobs of a scenario save their state and restart.
 
@@ -47,16 +46,29 @@ def recovery_in(
         A jobs table.
     catalogue : Catalogue
         Contains the models of the jobs.
+    serving : Serving, optional
+        Inference services, which may read from storage that jobs share.
+
+    Raises
+    ------
+    InputError
+        If a model is not in the catalogue, or storage is shared and no job uses it.
     """
     sources = [] if spec is None else failure_sources(spec)
     checkpoints = Checkpointing() if spec is None else spec.checkpoints
     sizes = jobs["n_accelerators"].to_numpy()
     mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
-    return recovery_of(checkpoints, mttf_s, jobs, catalogue)
+    return recovery_of(checkpoints, mttf_s, jobs, catalogue, cluster=cluster, serving=serving)
 
 
 def recovery_of(
-    spec: Checkpointing, mttf_s: Sequence[Floats], jobs: pd.DataFrame, catalogue: Catalogue
+    spec: Checkpointing,
+    mttf_s: Sequence[Floats],
+    jobs: pd.DataFrame,
+    catalogue: Catalogue,
+    *,
+    cluster: Cluster | None = None,
+    serving: Serving | None = None,
 ) -> Recovery:
     """Return how the jobs of a run save their state and restart.
 
@@ -66,14 +78,27 @@ def recovery_of(
         With ``storage``, a job that has a model writes and reads its state at that rate. Otherwise,
         a checkpoint takes ``cost``. If checkpoints are asynchronous, a job is blocked only while
         each of its chips copies its share of the state to the host. A checkpoint can be used once
-        it has been written, and the next checkpoint does not begin earlier.
+        it has been written, and the next checkpoint does not begin earlier. If all jobs share the
+        storage, these times and the interval are those of the job alone.
     mttf_s : sequence of float64 array (jobs,)
         For each pool, the mean time to failure of each job's gang, seconds.
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
         Contains the models of the jobs.
+    cluster, serving : optional
+        The cluster, which is needed if jobs share the storage, and its inference services.
     """
+    if isinstance(spec.storage, SharedStorageSpec):
+        assert cluster is not None, "its pools have the systems"
+        use = storage_use(spec, spec.storage, cluster, jobs, catalogue, serving)
+        plain_s = np.full(len(jobs), spec.cost)
+        times = zip(use.cost_s, use.write_s, mttf_s, strict=True)
+        alone = [
+            _interval_s(spec, np.array(each_cost_s), np.array(each_write_s), each_s).tolist()
+            for each_cost_s, each_write_s, each_s in times
+        ]
+        return Recovery(alone, plain_s.tolist(), [spec.restart] * len(jobs), storage=use)
     sizes = np.zeros(len(jobs)) if spec.storage is None else checkpoint_bytes(jobs, catalogue)
     return recovery_of_gangs(spec, mttf_s, sizes, jobs["n_accelerators"].to_numpy())
 
@@ -104,44 +129,23 @@ def recovery_of_gangs(
     write_s, restart_s = np.zeros(len(n)), np.full(len(n), spec.restart)
     if spec.storage is not None:
         has_model = sizes > 0
-        through_s = sizes / spec.storage
+        write_Bps, read_Bps = rates_Bps(spec.storage)
+        through_s = sizes / write_Bps
         copy_s = sizes / (n * spec.host_link)
         cost_s[has_model] = (copy_s if spec.asynchronous else through_s)[has_model]
-        restart_s += through_s
+        restart_s += sizes / read_Bps
         if spec.asynchronous:
             write_s = through_s
-    intervals = []
-    for each_s in mttf_s:
-        if spec.interval == "optimal":
-            interval_s = np.maximum(optimal_interval_s(cost_s, each_s), write_s)
-        else:
-            length_s = math.inf if spec.interval == "never" else float(spec.interval)
-            interval_s = np.maximum(length_s, write_s)
-        intervals.append(interval_s.tolist())
+    intervals = [_interval_s(spec, cost_s, write_s, each_s).tolist() for each_s in mttf_s]
     return Recovery(intervals, cost_s.tolist(), restart_s.tolist(), write_s.tolist())
 
 
-def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
-    """Return the size of each job's checkpoint in bytes; 0 for a job without a model.
-
-    Parameters
-    ----------
-    jobs : pandas.DataFrame
-        A jobs table.
-    catalogue : Catalogue
-        Contains the models of the jobs.
-
-    Raises
-    ------
-    InputError
-        If a model is not in the catalogue.
-    """
-    if "model" not in jobs:
-        return np.zeros(len(jobs))
-    names, index = np.unique(texts_of(jobs["model"]).astype(str), return_inverse=True)
-    params = [catalogue.model(str(name)).params if name else 0.0 for name in names]
-    size: Floats = STATE_BYTES_PER_PARAMETER * np.array(params)[index]
-    return size
+def _interval_s(spec: Checkpointing, cost_s: Floats, write_s: Floats, mttf_s: Floats) -> Floats:
+    """Return the work between the checkpoints of each job, seconds."""
+    if spec.interval == "optimal":
+        return np.maximum(optimal_interval_s(cost_s, mttf_s), write_s)
+    length_s = math.inf if spec.interval == "never" else float(spec.interval)
+    return np.maximum(length_s, write_s)
 
 
 def optimal_interval_s(cost_s: npt.ArrayLike, mttf_s: npt.ArrayLike) -> Floats:

@@ -15,6 +15,7 @@ from clustersim.units import number_or_nan
 __all__ = [
     "add_catalogue",
     "add_changes",
+    "add_checkpoints",
     "add_formats",
     "add_network",
     "add_no_report",
@@ -26,6 +27,8 @@ __all__ = [
     "add_run_files",
     "add_span_pools",
     "catalogue_arguments",
+    "checkpoint_arguments",
+    "checkpoint_changes",
     "network_changes",
     "number",
     "picture_file",
@@ -229,6 +232,49 @@ def network_changes(pairs: Sequence[str]) -> list[str]:
     """
     given = policy_options(pairs, "--network")
     return [f"network.{name}={value}" for name, value in given.items()]
+
+
+def add_checkpoints(parser: argparse._ActionsContainer) -> None:
+    """Add ``--checkpoints`` and ``--storage``, which may be repeated."""
+    parser.add_argument(
+        "--checkpoints",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how jobs save their state and restart, with a setting of failures.checkpoints in a "
+        "scenario, such as interval=30min or restart=5min; may be repeated",
+    )
+    parser.add_argument(
+        "--storage",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="let all jobs share the storage of their checkpoints, with a setting of "
+        "failures.checkpoints.storage in a scenario, such as write=1TB/s, client=25GB/s or "
+        "checkpoint_per_accelerator=5GB; may be repeated",
+    )
+
+
+def checkpoint_changes(args: argparse.Namespace) -> list[str]:
+    """Return the changes of a scenario that ``--checkpoints`` and ``--storage`` mean.
+
+    Examples
+    --------
+    >>> args = argparse.Namespace(checkpoints=["restart=5min"], storage=["write=1TB/s"])
+    >>> checkpoint_changes(args)
+    ['failures.checkpoints.restart=5min', 'failures.checkpoints.storage.write=1TB/s']
+    """
+    found = []
+    for option, place in (("checkpoints", "checkpoints"), ("storage", "checkpoints.storage")):
+        given = policy_options(getattr(args, option), f"--{option}")
+        found += [f"failures.{place}.{name}={value}" for name, value in given.items()]
+    return found
+
+
+def checkpoint_arguments(args: argparse.Namespace) -> list[str]:
+    """Return ``--checkpoints`` and ``--storage`` as they were given."""
+    words = [word for value in args.checkpoints for word in ("--checkpoints", value)]
+    return words + [word for value in args.storage for word in ("--storage", value)]
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:

@@ -298,6 +298,8 @@ def not_continued(result: Result) -> list[str]:
         found.append("exact estimates of run times")
     if isinstance(replayed, Mapping) and replayed.get("network"):
         found.append(_SECTIONS["network"])
+    if isinstance(replayed, Mapping) and (replayed.get("checkpoints") or replayed.get("storage")):
+        found.append("checkpoints")
     if isinstance(scenario, Mapping):
         if (scenario.get("scheduler") or {}).get("estimates") == "exact":
             found.append("exact estimates of run times")

@@ -156,7 +156,10 @@ class ResolvedScenario(Brief):
 
     def recovery(self) -> Recovery:
         """Return how each job saves its state and restarts after it is stopped."""
-        return recovery_in(self.scenario.failures, self.cluster, self.jobs, self.catalogue)
+        scenario = self.scenario
+        return recovery_in(
+            scenario.failures, self.cluster, self.jobs, self.catalogue, scenario.serving
+        )
 
 
 def resolve(

@@ -41,12 +41,16 @@ _FILES = {
     "costs": "costs",
     "windows": "windows",
     "network_load": "network_load",
+    "storage_load": "storage_load",
 }
 """Name of the Parquet file of each table, without its suffix."""
 PROVENANCE = "provenance.json"
 _HASHES = "sha256"
 """Key of the hashes of the tables in the provenance file."""
-_OPTIONAL = ("attempts", "outages", "serving", "costs", "windows", "network_load")
+_OPTIONAL = (
+    *("attempts", "outages", "serving", "costs", "windows"),
+    *("network_load", "storage_load"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +87,8 @@ class Result(Brief):
     network_load : pandas.DataFrame or None
         Load of the trunks with the most load, over time; None if jobs did not slow each other down
         in the network.
+    storage_load : pandas.DataFrame or None
+        Load of the storage that jobs shared, over time; None if they shared none.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
@@ -115,6 +121,7 @@ class Result(Brief):
     costs: pd.DataFrame | None = None
     windows: pd.DataFrame | None = None
     network_load: pd.DataFrame | None = None
+    storage_load: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         whole = self.summary.iloc[0].to_dict() if len(self.summary) else {}

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
-from clustersim.availability.checkpointing import (
-    STATE_BYTES_PER_PARAMETER,
-    expected_ettr,
-    recovery_of_gangs,
-)
+from clustersim.availability.checkpointing import expected_ettr, recovery_of_gangs
 from clustersim.availability.failure_spec import Failures, failure_sources
 from clustersim.availability.failures import gang_mttf_s
+from clustersim.availability.storage_spec import rates_Bps
+from clustersim.availability.stored_data import STATE_BYTES_PER_PARAMETER
 from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.topology import Pool
@@ -224,7 +222,7 @@ def failures_note(failures: Failures | None) -> str:
     how = (
         f"which block for {format_duration(spec.cost)}"
         if spec.storage is None
-        else f"written at {format_rate(spec.storage)}"
+        else f"written at {format_rate(rates_Bps(spec.storage)[0])}"
     )
     return (
         f"Failures: {names}{factor}; checkpoints {every}, {how}; "

@@ -16,6 +16,7 @@ __all__ = [
     "by_policy",
     "lost_accelerator_s",
     "lost_share",
+    "lost_to_s",
     "stops_table",
     "sum_of_attempts",
 ]
@@ -43,6 +44,21 @@ def lost_accelerator_s(result: Result) -> Floats:
     if table is None:
         return np.zeros(len(result.jobs))
     return sum_of_attempts(result, table["n_accelerators"] * table["lost_s"])
+
+
+def lost_to_s(result: Result, cause: str) -> Floats:
+    """Return the time that each job lost to a cause, seconds (jobs,).
+
+    Parameters
+    ----------
+    result : Result
+    cause : str
+        A column of the table of attempts, such as ``network_s``.
+    """
+    table = result.attempts
+    if table is None or cause not in table:
+        return np.zeros(len(result.jobs))
+    return sum_of_attempts(result, table[cause])
 
 
 def lost_share(attempts: pd.DataFrame | None, cause: str) -> float:
