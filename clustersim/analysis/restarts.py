@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from clustersim.engine.node_events import NodeEventKind
 from clustersim.simulation.tables import serves
 
 __all__ = ["restart_causes"]
@@ -14,6 +15,7 @@ _REASONS = (
     "on nodes that left the fleet or lost power",
     "on nodes taken by services",
     "on nodes that went out of service",
+    "on nodes that faults cut off from the network",
 )
 """With increasing precedence."""
 _ATTEMPT = ["job_id", "attempt"]
@@ -24,7 +26,7 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
 
     The reason is derived from the nodes of the attempt's pools that left service at the instant at
     which the attempt ended. If there are several reasons, the first one in this order counts: nodes
-    out of service, nodes taken by services, absent nodes.
+    cut off from the network, nodes out of service, nodes taken by services, absent nodes.
 
     Parameters
     ----------
@@ -57,11 +59,13 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     place = pd.MultiIndex.from_arrays([stopped["pool"].astype(str), stopped["end_s"]])
     out = (outages["slowdown"] == np.inf).to_numpy()
     absent, serving = outages["absent"].to_numpy(dtype=bool), serves(outages)
+    cut_off = (outages["kind"] == NodeEventKind.CUT_OFF.label).to_numpy(dtype=bool)
+    failed = out & ~absent & ~serving & ~cut_off
     rank = np.zeros(len(stopped), dtype=np.int64)
-    for at, rows in enumerate((absent, serving, out & ~absent & ~serving), 1):
+    for at, rows in enumerate((absent, serving, failed, cut_off), 1):
         there = outages[rows]
         moments = pd.MultiIndex.from_arrays([there["pool"].astype(str), there["begin_s"]])
         rank[place.isin(moments)] = at
     of_attempt = pd.Series(rank).groupby([stopped[name].to_numpy() for name in _ATTEMPT]).max()
     counts = np.bincount(of_attempt, minlength=len(_REASONS)).tolist()
-    return {_REASONS[at]: counts[at] for at in (3, 2, 1, 0) if counts[at]}
+    return {_REASONS[at]: counts[at] for at in (4, 3, 2, 1, 0) if counts[at]}

@@ -34,6 +34,7 @@ def recovery_in(
     jobs: pd.DataFrame,
     catalogue: Catalogue,
     serving: Serving | None = None,
+    stops_per_s: Sequence[Floats] | None = None,
 ) -> Recovery:
     """Return how the jobs of a scenario save their state and restart.
 
@@ -49,6 +50,9 @@ def recovery_in(
     serving : Serving, optional
         Inference services, which may read from storage that jobs share.
 
+    stops_per_s : sequence of float64 array (jobs,), optional
+        For each pool, how often each job is stopped for other reasons than failures of nodes (1/s).
+
     Raises
     ------
     InputError
@@ -58,6 +62,10 @@ def recovery_in(
     checkpoints = Checkpointing() if spec is None else spec.checkpoints
     sizes = jobs["n_accelerators"].to_numpy()
     mttf_s = [gang_mttf_s(sources, pool, sizes) for pool in cluster.pools]
+    if stops_per_s is not None:
+        pairs = zip(mttf_s, stops_per_s, strict=True)
+        with np.errstate(divide="ignore"):
+            mttf_s = [1.0 / (1.0 / each_s + per_s) for each_s, per_s in pairs]
     return recovery_of(checkpoints, mttf_s, jobs, catalogue, cluster=cluster, serving=serving)
 
 

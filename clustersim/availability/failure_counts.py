@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.array_types import Floats
+from clustersim.availability.component_failures import is_memoryless
 from clustersim.availability.failure_spec import FailureSource
-from clustersim.availability.failures import failures, is_memoryless
+from clustersim.availability.failures import failures
 from clustersim.engine.node_events import NodeEventKind
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster

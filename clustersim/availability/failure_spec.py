@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from clustersim.availability.component_failures import with_rate
 from clustersim.availability.storage_spec import SharedStorageSpec
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
@@ -213,17 +214,8 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
 
 def _faster(source: FailureSource, rate: float) -> FailureSource:
     """Return a source with its failure rate multiplied by `rate`."""
-    if rate == 1.0:
-        return source
-    life = source.time_to_failure
-    scaled = {
-        name: getattr(life, name) / rate
-        for name in ("average", "scale", "median", "value", "at_least", "at_most")
-        if getattr(life, name, None) is not None
-    }
-    if life.kind == "quantiles":
-        scaled["values"] = tuple(value / rate for value in life.values)
-    return source.model_copy(update={"time_to_failure": life.model_copy(update=scaled)})
+    life = with_rate(source.time_to_failure, rate)
+    return source.model_copy(update={"time_to_failure": life})
 
 
 @lru_cache(maxsize=1)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from heapq import heapify, heappop, heappush, heapreplace, merge
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush, merge
 from itertools import islice
 
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
+from clustersim.availability.component_failures import (
+    ComponentStreams,
+    check_rate,
+    component_failures,
+)
 from clustersim.availability.failure_spec import FailureSource
-from clustersim.availability.failure_times import CHUNK, order_statistics, poisson_times
+from clustersim.availability.failure_times import CHUNK
 from clustersim.engine.node_events import LAST_S, NodeEvent, NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster, Pool
-from clustersim.units import format_duration
-from clustersim.workload.distributions import Exponential
 
-__all__ = ["failures", "gang_mttf_s", "is_memoryless"]
-
-_LEAST_BETWEEN_S = 1.0
-"""Smallest allowed mean time between two failures of a source in a pool, seconds."""
+__all__ = ["failures", "gang_mttf_s"]
 
 
 def failures(
@@ -89,32 +89,12 @@ def _streams(
         number = f" {alike[source.name]}" if alike[source.name] > 1 else ""
         for index, pool in enumerate(cluster.pools):
             if source.pools is None or pool.name in source.pools:
-                _check_rate(source, pool)
+                check_rate(source, len(_groups(source.of, pool)), pool.name)
                 purpose = f"{source.name}{number} in pool {pool.name}"
-                drawn = _Random(f"failures of {purpose}", streams)
+                drawn = ComponentStreams(f"failures of {purpose}", streams)
                 rows = _of_pool(source, index, pool, drawn, until_s, gone_s[index])
                 found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
     return found
-
-
-class _Random:
-    """Random numbers of one source in one pool."""
-
-    def __init__(self, purpose: str, streams: Streams) -> None:
-        self.purpose, self.streams = purpose, streams
-        self.generator = streams(purpose)
-
-
-def _check_rate(source: FailureSource, pool: Pool) -> None:
-    """Raise an error if failures are so frequent that a run would not finish."""
-    between_s = source.time_to_failure.mean() / len(_groups(source.of, pool))
-    if between_s < _LEAST_BETWEEN_S:
-        raise InputError(
-            "failures",
-            f"sources.{source.name}: pool {pool.name} would have a failure every "
-            f"{format_duration(between_s)} on average; the mean time between failures must be at "
-            f"least {format_duration(_LEAST_BETWEEN_S)}",
-        )
 
 
 def _with_parts(
@@ -131,20 +111,19 @@ def _of_pool(
     source: FailureSource,
     index: int,
     pool: Pool,
-    random: _Random,
+    random: ComponentStreams,
     until_s: float,
     gone_s: Floats,
 ) -> Iterator[NodeEvent]:
     """Yield the failures of a source in a pool, one event for each affected node."""
     first_node = _groups(source.of, pool)
     last_node = np.append(first_node[1:], pool.n_nodes)
-    draw = _poisson if is_memoryless(source) else _renewals
     taken_out: list[NodeEvent] = []
 
     def group_gone_s() -> Floats:
         return np.maximum.reduceat(gone_s, first_node)
 
-    for begin_s, found_s, end_s, group in draw(
+    for begin_s, found_s, end_s, group in component_failures(
         source, len(first_node), random, until_s, group_gone_s
     ):
         while taken_out and taken_out[0].begin_s < begin_s:
@@ -161,19 +140,6 @@ def _of_pool(
             yield at._replace(kind=NodeEventKind.SLOWDOWN, slowdown=source.slowdown)
 
 
-def is_memoryless(source: FailureSource) -> bool:
-    """Whether the components of a source do not age, so that their failures are a Poisson process.
-
-    Examples
-    --------
-    >>> from clustersim.availability.failure_spec import published_failures
-    >>> all(is_memoryless(source) for source in published_failures()["meta-llama3"])
-    True
-    """
-    life = source.time_to_failure
-    return isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
-
-
 def _groups(of: str, pool: Pool) -> Ints:
     """Return the index of the first node of each component (node, leaf switch, unit or pool)."""
     if of == "node":
@@ -182,74 +148,6 @@ def _groups(of: str, pool: Pool) -> Ints:
         return np.zeros(1, dtype=np.int64)
     group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
     return np.unique(group, return_index=True)[1]
-
-
-def _poisson(
-    source: FailureSource,
-    count: int,
-    random: _Random,
-    until_s: float,
-    gone_s: Callable[[], Floats],
-) -> Iterator[tuple[float, float, float, int]]:
-    """Yield the failures of components that do not age, drawn as one Poisson process.
-
-    Each item contains the time of a failure, the times at which it is found and repaired, and the
-    index of the component.
-    """
-    mean_s, now, generator = source.time_to_failure.mean() / count, 0.0, random.generator
-    chunks = poisson_times(mean_s, random.purpose, random.streams, generator)
-    while now < until_s and now < (last_s := gone_s()).max():
-        times = next(chunks)
-        repair_s = source.repair.quantile(generator.random(CHUNK))
-        places = generator.integers(count, size=CHUNK)
-        found = times + _unfound_s(source, CHUNK, generator)
-        columns = (times, found, found + repair_s, places)
-        kept = (times < until_s) & (times < last_s[places])
-        yield from zip(*(column[kept].tolist() for column in columns), strict=True)
-        now = float(times[-1])
-
-
-def _renewals(
-    source: FailureSource,
-    count: int,
-    random: _Random,
-    until_s: float,
-    gone_s: Callable[[], Floats],
-) -> Iterator[tuple[float, float, float, int]]:
-    """Yield the failures of components that age, as :func:`_poisson` does.
-
-    Each component has its own lifetime and is new at the start.
-    """
-    generator = random.generator
-    first = order_statistics(count, random.purpose, random.streams, generator)
-    lives = source.time_to_failure.quantile(first)
-    coming = list(zip(lives.tolist(), generator.permutation(count).tolist(), strict=True))
-    heapify(coming)
-    asked, last_s = 0, gone_s()
-    while coming and coming[0][0] < until_s:
-        begin_s, place = coming[0]
-        asked += 1
-        if asked % CHUNK == 0:
-            last_s = gone_s()
-        if begin_s >= last_s[place]:
-            heappop(coming)
-            continue
-        repair_s, life_s = (
-            float(part.quantile(generator.random(1))[0])
-            for part in (source.repair, source.time_to_failure)
-        )
-        found_s = begin_s + float(_unfound_s(source, 1, generator)[0])
-        end_s = found_s + repair_s
-        yield begin_s, found_s, end_s, place
-        heapreplace(coming, (end_s + life_s, place))
-
-
-def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator) -> Floats:
-    """Draw the time until each failure is found, seconds; 0 for failures that stop jobs."""
-    if source.found is None:
-        return np.zeros(count)
-    unfound_s: Floats = source.found.quantile(generator.random(count))
-    return unfound_s
 
 
 def gang_mttf_s(sources: Sequence[FailureSource], pool: Pool, sizes: Ints) -> Floats:

@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     resolved = resolve(loaded)
     with fields_named(loaded):
-        notes = checkpoint_notes(loaded.scenario.failures)
+        faults = resolved.network_faults
+        stops = faults is not None and faults.stops_jobs
+        notes = checkpoint_notes(loaded.scenario.failures, network_stops=stops)
     for line in notes:
         warn(textwrap.fill(line, 100, subsequent_indent="  "))
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:

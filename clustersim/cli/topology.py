@@ -10,7 +10,9 @@ from clustersim.cli.options import add_catalogue, picture_file
 from clustersim.cli.site import add_site_options, refuse_site_options, write_site
 from clustersim.cli.texts.topology_text import (
     MEANING,
+    links_text,
     load_text,
+    parts_text,
     prices_text,
     topology_sections,
 )
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.catalogue import Catalogue
-    from clustersim.topology import ClusterSpec, ClusterSummary
+    from clustersim.topology import ClusterSpec, ClusterSummary, NetworkParts
 
 __all__ = ["add_parser", "run"]
 
@@ -66,6 +68,17 @@ def add_parser(commands: Any) -> None:
         help="print and draw the load of the shared links in the run of this folder; without FILE, "
         "on the topology of the run",
     )
+    parser.add_argument(
+        "--links",
+        action="store_true",
+        help="list the switches, network ports, links and uplinks that `network.faults` of a "
+        "scenario can name",
+    )
+    parser.add_argument(
+        "--links-of",
+        metavar="NAME",
+        help="list each link of one of them, or of a node, such as h200/leaf/0 or h200/node/5",
+    )
     add_site_options(parser)
     add_catalogue(parser)
     parser.set_defaults(run=run)
@@ -81,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if (args.file is not None or args.load is not None) == (args.site is not None):
         raise InputError("topology", "needs FILE, --load DIR or --from FILE")
     if args.site is not None:
+        if args.links or args.links_of is not None:
+            raise InputError("--links", "is only allowed with FILE")
         return write_site(args)
     refuse_site_options(args)
     catalogue = load_catalogue(*args.catalogue)
@@ -92,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     sections = topology_sections(spec, summary)
     sections += [] if prices is None else [prices_text(prices)]
     sections += [] if load is None else [load_text(load)]
+    named, parts = _named_parts(spec, args)
+    sections += named
     print("\n\n".join(sections))
     note = hypothetical_note(
         catalogue.accelerator(pool.accelerator) for pool in spec.pools.values()
@@ -101,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     files = [] if args.plot is None else _plot(spec, args.plot, load, note)
     more: dict[str, Any] = {} if load is None else {"load": load.to_dict("records")}
     more |= {} if prices is None else {"prices": prices}
-    write_json({**_data(spec, summary, note), **more, "files": files})
+    write_json({**_data(spec, summary, note), **more, **parts, "files": files})
     return 0
 
 
@@ -154,6 +171,34 @@ def _price_rows(spec: ClusterSpec, catalogue: Catalogue) -> list[dict[str, Any]]
             }
         )
     return rows
+
+
+def _named_parts(spec: ClusterSpec, args: argparse.Namespace) -> tuple[list[str], dict[str, Any]]:
+    """Return the parts of the network that faults can name, as text and as plain data."""
+    from clustersim.topology import NetworkParts, compile_cluster
+
+    texts: list[str] = []
+    data: dict[str, Any] = {}
+    if not args.links and args.links_of is None:
+        return texts, data
+    network = NetworkParts(compile_cluster(spec))
+    if args.links:
+        texts.append(parts_text(network.listed()))
+        data["parts"] = [plain(each) for each in network.listed()]
+    if args.links_of is not None:
+        links = _links_of(network, args.links_of)
+        texts.append(links_text(args.links_of, links))
+        fields = ("name", "cables", "rate_Bps")
+        listed = [dict(zip(fields, link, strict=True)) for link in links]
+        data["links_of"] = {"name": args.links_of, "links": listed}
+    return texts, data
+
+
+def _links_of(network: NetworkParts, name: str) -> list[tuple[str, int, float]]:
+    try:
+        return network.links_of(name)
+    except ValueError as error:
+        raise InputError("--links-of", str(error)) from None
 
 
 def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class StopCause(IntEnum):
     REQUEUED = 3
     SUSPENDED = 4
     CANCELLED = 5
+    NETWORK = 6
 
 
 class Attempt:

@@ -415,7 +415,7 @@ class Simulation:
         number = self._log.begin(job, partition.index, now, holding)
         return Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
 
-    def stop(self, job: int, *, saved: bool) -> None:
+    def stop(self, job: int, *, saved: bool, cause: StopCause = StopCause.NODE) -> None:
         """Stop a running job now and put it back into its queue.
 
         The job releases its accelerators and keeps the work that its last checkpoint contains. Its
@@ -426,13 +426,15 @@ class Simulation:
         job : int
         saved : bool
             Whether the job can save its state first, so that no work is lost.
+        cause : StopCause
+            An event of a node, or a fault of the network.
 
         Raises
         ------
         ClusterSimError
             If the job is not running.
         """
-        self._stop(self._running(job, "stopped"), saved, StopCause.NODE)
+        self._stop(self._running(job, "stopped"), saved, cause)
         self._request_pass(later=True)
         self._may_be_over()
 

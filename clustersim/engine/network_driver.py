@@ -101,6 +101,9 @@ class NetworkDriver:
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Free the trunks of a gang that leaves."""
+        self._unshare(job)
+
+    def _unshare(self, job: int) -> None:
         if job in self.sharing:
             self._ask()
             del self.sharing[job]
@@ -120,19 +123,33 @@ class NetworkDriver:
         if not inside:
             return
         communication = self._communication_of(job, pool, n, inside, self._links.domains(gang))
+        self._send(job, gang, inside, communication)
+
+    def _send(self, job: int, gang: Gang, inside: int, communication: Communication) -> None:
+        """Let a gang that starts send over its trunks."""
         trunks, demand_Bps = self._links.demand(gang, inside, communication)
         response = communication.response
         if trunks and self._contention:
-            self._ask()
-            self.sharing[job] = trunks, demand_Bps, communication
-            self.trunks.add(job, trunks, demand_Bps, response)
-            self._new.add(job)
+            self._share(job, trunks, demand_Bps, communication)
             return
         slowdown = float(response.slowdown[0])
         if trunks:
             slowdown, _ = response.at(self._links.alone(trunks, demand_Bps))
         if slowdown > 1.0:
             self._simulation.rerate(job, slowdown, "network")
+
+    def _share(
+        self,
+        job: int,
+        trunks: Sequence[int],
+        demand_Bps: Sequence[float],
+        communication: Communication,
+    ) -> None:
+        """Let a gang share its trunks with others, from the end of this instant on."""
+        self._ask()
+        self.sharing[job] = trunks, demand_Bps, communication
+        self.trunks.add(job, trunks, demand_Bps, communication.response)
+        self._new.add(job)
 
     def _ask(self) -> None:
         """Ask for new shares at the end of this instant, before the jobs change."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Generator, Iterable
 from simpy.core import StopSimulation
 from simpy.events import Event
 
+from clustersim.engine.attempts import StopCause
 from clustersim.engine.clock import HORIZON, NODE_EVENT
 from clustersim.engine.engine import Simulation
-from clustersim.engine.node_events import LAST_S, NodeEvent
+from clustersim.engine.node_events import LAST_S, NodeEvent, NodeEventKind
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
 from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.queue import Partition
@@ -101,7 +102,7 @@ class NodeDriver:
                 yield clock.at(event.begin_s, NODE_EVENT)
             if event.slows:
                 self._slow_down(event)
-            else:
+            elif not event.is_pause:
                 self._take_out(event)
 
     def _take_out_now(self, event: NodeEvent) -> None:
@@ -124,8 +125,10 @@ class NodeDriver:
         if closed and self._save_first(event, self._jobs_on(partition, node)):
             self._late[partition.index, node] = event._replace(waits=True)
             return
+        cut_off = event.kind is NodeEventKind.CUT_OFF
+        cause = StopCause.NETWORK if cut_off else StopCause.NODE
         for job in self._jobs_on(partition, node):
-            self._simulation.stop(job, saved=event.kind.planned)
+            self._simulation.stop(job, saved=event.kind.planned, cause=cause)
             self.stopped[event.cause, event.begin_s, event.pool] += 1
         self._simulation.lose_memory(partition, node, saved=event.kind.planned)
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once

@@ -39,6 +39,8 @@ class NodeEventKind(IntEnum):
     """The node has been delivered, but there is no power or space for it."""
     RETIREMENT = 7
     """The node leaves the fleet."""
+    CUT_OFF = 8
+    """Faults have cut the node off from the network, and its jobs are stopped without warning."""
 
     @property
     def planned(self) -> bool:
@@ -56,7 +58,7 @@ class NodeEventKind(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-_UNPLANNED = frozenset({NodeEventKind.SLOWDOWN, NodeEventKind.FAILURE})
+_UNPLANNED = frozenset({NodeEventKind.SLOWDOWN, NodeEventKind.FAILURE, NodeEventKind.CUT_OFF})
 _ABSENT = frozenset({NodeEventKind.LATE_DELIVERY, NodeEventKind.NO_ROOM, NodeEventKind.RETIREMENT})
 
 
@@ -79,7 +81,8 @@ class NodeEvent(NamedTuple):
     begin_s, end_s : float
         Start and end, seconds; the end is infinite if the event never ends.
     pool, node : int
-        Index of the pool in the cluster and of the node in the pool.
+        Index of the pool in the cluster and of the node in the pool. An event of the pool -1 is a
+        pause: nothing happens, and further events are drawn only when its time has come.
     cause : str
         Name of the failure source or of the inference service, for tables and timelines.
     kind : NodeEventKind
@@ -107,6 +110,11 @@ class NodeEvent(NamedTuple):
         """Whether the node stays in service at a lower speed."""
         return self.kind is NodeEventKind.SLOWDOWN
 
+    @property
+    def is_pause(self) -> bool:
+        """Whether nothing happens."""
+        return self.pool < 0
+
 
 class SoundEvents(Iterator[NodeEvent]):
     """Events returned by :func:`without_overlaps`, which does not process them again."""
@@ -129,9 +137,9 @@ def without_overlaps(
     Only a node in service can fail, so a failure while the node is out of service is dropped. A
     slow node can fail. A planned event that begins while the node is out of service (such as
     maintenance of a node under repair) is postponed to the end of the earlier event, or dropped if
-    it would be over by then. A repair that would begin while the node is out of service is always
-    dropped. A failure of zero length is kept: a spare replaces the node immediately, but its jobs
-    are stopped.
+    it would be over by then; so is the time in which the node is cut off. A repair that
+    would begin while the node is out of service is always dropped. A failure of zero length is
+    kept: a spare replaces the node immediately, but its jobs are stopped.
 
     Parameters
     ----------
@@ -162,17 +170,18 @@ def _sound(events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None) -> Iter
         else:
             assert following is not None
             event, following = following, next(coming, None)
-        if event.slows:
+        if event.slows or event.is_pause:
             yield event
             continue
         key = event.pool, event.node
         begin_s = max(event.begin_s, out_until.get(key, 0.0))
-        if event.end_s < begin_s or (event.kind.planned and event.end_s == begin_s):
+        lasts = event.kind.planned or event.kind is NodeEventKind.CUT_OFF
+        if event.end_s < begin_s or (lasts and event.end_s == begin_s):
             continue
         if begin_s == event.begin_s:
             out_until[key] = event.end_s
             if gone_s is not None and event.end_s == math.inf:
                 gone_s[event.pool][event.node] = begin_s
             yield event
-        elif event.kind.planned and event.kind is not NodeEventKind.REPAIR:
+        elif lasts and event.kind is not NodeEventKind.REPAIR:
             heappush(deferred, event._replace(begin_s=begin_s))

@@ -61,6 +61,7 @@ class Phase(IntEnum):
     PREEMPTION = 1
     SUSPENSION = 2
     NODE_EVENT = 3
+    NETWORK_FAULT = 4
 
     @property
     def label(self) -> str:

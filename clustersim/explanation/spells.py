@@ -107,6 +107,7 @@ def _phases(state: RunState) -> Ints:
         (StopCause.NOT_STOPPED, -1),
         (StopCause.CANCELLED, -1),
         (StopCause.NODE, Phase.NODE_EVENT),
+        (StopCause.NETWORK, Phase.NETWORK_FAULT),
         (StopCause.SUSPENDED, Phase.SUSPENSION),
     ):
         found[stopped == STOPS[cause]] = int(phase)

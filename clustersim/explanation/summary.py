@@ -190,10 +190,11 @@ def _row(kind: str, group: str, which: Bools, hours: Floats, waited_s: Floats) -
 
 def _phases(state: RunState, spells: Spells) -> pd.DataFrame:
     hours = (spells.end_s - spells.begin_s) * state.sizes[spells.job] / _HOUR_S
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "phase": [phase.label for phase in Phase],
             "waits": np.bincount(spells.phase, minlength=len(Phase)),
             "accelerator_hours": np.bincount(spells.phase, hours, minlength=len(Phase)),
         }
     )
+    return table if table["waits"].iloc[Phase.NETWORK_FAULT] else table.drop(Phase.NETWORK_FAULT)

@@ -27,6 +27,7 @@ _PHASES = {
     "preemption": "after a preemption",
     "suspension": "after a suspension",
     "node_event": "after an event of a node",
+    "network_fault": "after a fault of the network",
 }
 
 

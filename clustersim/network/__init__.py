@@ -1,6 +1,7 @@
 """Links, collectives, flows and trunks: how long communication takes."""
 
 from clustersim.network.alpha_beta import Dimension, collective_time
+from clustersim.network.cable_faults import CableState, NetworkFault
 from clustersim.network.chip_collectives import CollectiveTime, estimate_collective
 from clustersim.network.contention import NetworkResponse, SharedTrunks
 from clustersim.network.flows import simulate_flows
@@ -14,11 +15,13 @@ from clustersim.network.trunks import LEVELS, TrunkGraph, trunk_graph
 
 __all__ = [
     "LEVELS",
+    "CableState",
     "CollectiveTime",
     "Communication",
     "Dimension",
     "GangLinks",
     "GangTraffic",
+    "NetworkFault",
     "NetworkResponse",
     "SharedStorage",
     "SharedTrunks",

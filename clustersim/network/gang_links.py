@@ -8,15 +8,16 @@ gang uses none of them; this takes a few comparisons here.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from clustersim.array_types import Floats
 from clustersim.network.contention import NetworkResponse
 from clustersim.network.load_balancing import LoadBalancing, usable_share
-from clustersim.network.trunks import DATACENTER, LEAF, TrunkGraph
+from clustersim.network.trunks import DATACENTER, LEAF, RAIL, TrunkGraph
 
 __all__ = ["Communication", "Gang", "GangLinks"]
 
@@ -69,6 +70,9 @@ class GangLinks:
         rate of a port, and the flows on it are those of all ports below it.
     queue_pairs : int
         Number of flows of each NIC.
+    may_narrow : collection of int
+        Trunks upward in `graph` that may lose capacity later. They are kept although they can never
+        be full now, and may also be the ports of a node.
 
     Attributes
     ----------
@@ -76,6 +80,8 @@ class GangLinks:
         Capacity that the flows of each trunk can use, one direction (bytes/s).
     trunk : int64 array (trunks,)
         Number of each trunk in `graph`.
+    n_shared : int
+        Number of trunks that are not the ports of a node; they come first.
 
     Examples
     --------
@@ -106,6 +112,7 @@ class GangLinks:
         *,
         load_balancing: LoadBalancing = "ideal",
         queue_pairs: int = 1,
+        may_narrow: Collection[int] = (),
     ) -> None:
         self.graph = graph
         pool = graph.pool_of_node(np.arange(graph.n_nodes))
@@ -121,9 +128,16 @@ class GangLinks:
                 links = max(1, round(float(graph.capacity_Bps[trunk]) / port))
                 usable = usable_share(load_balancing, nics, links, queue_pairs=queue_pairs)
                 usable_Bps = float(graph.capacity_Bps[trunk]) * usable
-                if level == DATACENTER or usable_Bps < nics * port * _FULL:
+                never_full = level != DATACENTER and usable_Bps >= nics * port * _FULL
+                if not never_full or trunk in may_narrow:
                     open_trunks.append(trunk)
-                    capacity.append(usable_Bps)
+                    capacity.append(max(usable_Bps, nics * port) if never_full else usable_Bps)
+        self.n_shared = len(open_trunks)
+        ports = graph.up_of_node[RAIL]
+        narrow = np.flatnonzero(np.isin(ports, list(may_narrow)))
+        open_trunks += ports[narrow].tolist()
+        capacity += [chips[node] * self._port_Bps[node] for node in narrow.tolist()]
+        self._ports = dict(zip(narrow.tolist(), range(self.n_shared, len(capacity)), strict=True))
         self.trunk = np.array(open_trunks, dtype=np.int64)
         self.capacity_Bps = np.array(capacity, dtype=np.float64)
         self._number = {trunk: number for number, trunk in enumerate(open_trunks)}
@@ -175,7 +189,11 @@ class GangLinks:
         return len(gang) if own is None else len({own[node] for node, _ in gang})
 
     def demand(
-        self, gang: Gang, inside: int, communication: Communication
+        self,
+        gang: Gang,
+        inside: int,
+        communication: Communication,
+        narrow: Collection[int] = frozenset(),
     ) -> tuple[list[int], list[float]]:
         """Return the trunks that may limit a gang, and its demand on each of them.
 
@@ -191,6 +209,9 @@ class GangLinks:
         inside : int
             Number of NICs that the gang uses in each scale-up domain, see :meth:`inside`.
         communication : Communication
+        narrow : collection of int
+            Nodes whose ports may limit the gang, because some are down. Their capacity is that of
+            all ports of the node, whose gangs share what is left.
 
         Returns
         -------
@@ -208,16 +229,32 @@ class GangLinks:
             for group, nics in self._leaving(gang, own, inside, communication).items():
                 if nics and (number := self._number.get(group)) is not None:
                     found[number] = nics
+        if narrow and any(node in narrow for node, _ in gang):
+            leaving = self._leaving(gang, [node for node, _ in gang], inside, communication)
+            found |= {self._ports[node]: leaving[node] for node in leaving if node in narrow}
         if not found:
             return [], []
         port_Bps = min([self._port_Bps[node] for node, _ in gang])
         return list(found), [nics * port_Bps for nics in found.values()]
 
-    def alone(self, trunks: Sequence[int], demand_Bps: Sequence[float]) -> float:
-        """Return the share of a gang that has its trunks for itself."""
+    def position(self, trunk: int) -> int | None:
+        """Return the position of a trunk of `graph`; None if it is left out."""
+        return self._number.get(trunk)
+
+    def alone(
+        self,
+        trunks: Sequence[int],
+        demand_Bps: Sequence[float],
+        capacity_Bps: Floats | None = None,
+    ) -> float:
+        """Return the share of a gang that has its trunks for itself.
+
+        `capacity_Bps` is the capacity of each trunk, if it is not that without faults.
+        """
+        capacities = self.capacity_Bps if capacity_Bps is None else capacity_Bps
         share = 1.0
         for trunk, demand in zip(trunks, demand_Bps, strict=True):
-            capacity = float(self.capacity_Bps[trunk])
+            capacity = float(capacities[trunk])
             if demand > capacity * _ROOM:
                 share = min(share, capacity / demand)
         return share

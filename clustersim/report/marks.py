@@ -20,7 +20,7 @@ from clustersim.scenario.dates import is_date, seconds_of_date
 from clustersim.simulation.tables import serves
 from clustersim.units import format_duration, format_percent
 
-__all__ = ["COLUMNS", "Mark", "outage_marks", "read_marks"]
+__all__ = ["COLUMNS", "Mark", "fault_marks", "outage_marks", "read_marks"]
 
 COLUMNS = ("time_s", "kind", "pool", "node", "text")
 _REQUIRED = ("time_s", "kind")
@@ -82,6 +82,8 @@ def outage_marks(outages: pd.DataFrame) -> list[Mark]:
 def _outage_mark(row: Any) -> Mark:
     """Return the mark of one node that went out of service or was slow."""
     what = "planned outage" if row.planned else "failure"
+    if row.kind == NodeEventKind.CUT_OFF.label:
+        what = "cut off from the network"
     after = f"{format_duration(row.end_s - row.begin_s)}" if math.isfinite(row.end_s) else ""
     if math.isfinite(row.slowdown):
         what = f"slow by {format_percent(row.slowdown - 1)}"
@@ -89,6 +91,25 @@ def _outage_mark(row: Any) -> Mark:
     else:
         text = f"back after {after}" if after else "never back"
     return Mark(row.begin_s, f"{what}: {row.cause or 'unknown'}", str(row.pool), row.node, text)
+
+
+def fault_marks(faults: pd.DataFrame) -> list[Mark]:
+    """Return a mark for each part of the network that failed or was degraded.
+
+    Parameters
+    ----------
+    faults : pandas.DataFrame
+        Table of network faults of a result.
+    """
+    marks = []
+    for row in cast(Iterator[Any], faults.itertuples(index=False)):
+        left = f"at {format_percent(row.capacity)} of its rate" if row.capacity else "down"
+        after = "never repaired"
+        if math.isfinite(row.end_s):
+            after = f"repaired after {format_duration(row.end_s - row.begin_s)}"
+        text = f"{row.part} {left}, {after}"
+        marks.append(Mark(row.begin_s, f"network fault: {row.cause}", str(row.pool), -1, text))
+    return marks
 
 
 def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:

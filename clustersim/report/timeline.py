@@ -21,7 +21,7 @@ from clustersim.array_types import Ints
 from clustersim.errors import InputError
 from clustersim.outputs import new_file
 from clustersim.plots.parts.gantt_layout import lay_out
-from clustersim.report.marks import Mark, outage_marks, read_marks
+from clustersim.report.marks import Mark, fault_marks, outage_marks, read_marks
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 from clustersim.units import format_duration
@@ -264,7 +264,10 @@ def chrome_trace(
         else read_marks(events, pools=pools, end_s=end_s, calendar=result.calendar)
     )
     if result.outages is not None:
-        marks = sorted([*outage_marks(result.outages), *marks], key=lambda mark: mark.time_s)
+        faults = () if result.network_faults is None else fault_marks(result.network_faults)
+        marks = sorted(
+            [*outage_marks(result.outages), *faults, *marks], key=lambda mark: mark.time_s
+        )
     return ChromeTrace(result, by, marks, len(result.jobs) if most_jobs is None else most_jobs)
 
 

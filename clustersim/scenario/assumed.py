@@ -33,7 +33,8 @@ def assumption_lines(scenario: Scenario, cluster: Cluster, catalogue: Catalogue)
     Returns
     -------
     list of str
-        One line each for money, energy and the power of the site, if the scenario has them.
+        One line each for money, energy and the power of the site, if the scenario has them, and
+        for rates that are counted twice.
     """
     complete = with_assumptions(scenario, catalogue.assumptions)
     lines = []
@@ -43,7 +44,23 @@ def assumption_lines(scenario: Scenario, cluster: Cluster, catalogue: Catalogue)
         lines.append(_energy_line(complete.energy, cluster))
     if complete.supply is not None and complete.supply.site is not None:
         lines.append(_site_line(complete.supply.site, complete.energy))
-    return lines
+    return lines + _counted_twice(scenario)
+
+
+def _counted_twice(scenario: Scenario) -> list[str]:
+    """Say which published rates of network faults are among those of nodes, too."""
+    faults = None if scenario.network is None else scenario.network.faults
+    if scenario.failures is None or faults is None:
+        return []
+    named = [
+        {each for each in ([given] if isinstance(given, str) else given) if isinstance(each, str)}
+        for given in (scenario.failures.sources, faults.sources)
+    ]
+    return [
+        f"Note: failures and network.faults both use {name}, whose faults of cables and network "
+        "adapters are therefore counted twice: as failures of nodes, and as faults of ports"
+        for name in sorted(named[0] & named[1])
+    ]
 
 
 def _site_line(site: Site, energy: EnergySpec | None) -> str:

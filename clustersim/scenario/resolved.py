@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,8 @@ from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.scenario_jobs import jobs_of_log, jobs_of_model, read_log, streams_of
 from clustersim.simulation.load import OfferedWork, offered_work
-from clustersim.simulation.networked.network_model import network_model
+from clustersim.simulation.networked.network_model import NetworkModel, network_model
+from clustersim.simulation.networked.run_faults import RunFaults
 from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
@@ -123,8 +125,31 @@ class ResolvedScenario(Brief):
         """The compiled topology."""
         return self.platform.cluster
 
+    @cached_property
+    def network(self) -> NetworkModel | None:
+        """The network and its faults; None if it is not simulated.
+
+        Raises
+        ------
+        InputError
+            If the cluster has no topology, or the faults contain an unknown name.
+        """
+        return network_model(
+            self.scenario.network,
+            self.cluster,
+            streams=streams_of(self.scenario),
+            horizon_s=self.scenario.horizon,
+        )
+
+    @property
+    def network_faults(self) -> RunFaults | None:
+        """The faults of the network; None if nothing fails there."""
+        return None if self.network is None else self.network.faults
+
     def node_events(self) -> NodeEvents | None:
         """Return a new sequence of node events; None if no event is possible.
+
+        Nodes that faults cut off from the network are not among them.
 
         Raises
         ------
@@ -132,6 +157,9 @@ class ResolvedScenario(Brief):
             If failures, supply or windows contain an unknown name.
         """
         planned = self._planned()
+        absent = maintenance_events(planned.windows)
+        if self.services and self.network_faults is not None:
+            absent += self.network_faults.node_events()
         happens = what_happens(
             self.scenario.failures,
             self.scenario.supply,
@@ -139,7 +167,7 @@ class ResolvedScenario(Brief):
             streams_of(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
-            planned=maintenance_events(planned.windows),
+            planned=absent,
             horizon_s=self.scenario.horizon,
         )
         if happens is None and planned.is_empty:
@@ -156,9 +184,17 @@ class ResolvedScenario(Brief):
 
     def recovery(self) -> Recovery:
         """Return how each job saves its state and restarts after it is stopped."""
+        faults, stops_per_s = self.network_faults, None
+        if faults is not None:
+            stops_per_s = faults.stops_per_s(self.jobs["n_accelerators"].to_numpy())
         scenario = self.scenario
         return recovery_in(
-            scenario.failures, self.cluster, self.jobs, self.catalogue, scenario.serving
+            scenario.failures,
+            self.cluster,
+            self.jobs,
+            self.catalogue,
+            scenario.serving,
+            stops_per_s,
         )
 
 

@@ -79,6 +79,7 @@ def run_scenario(
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):
         events = resolved.node_events()
+        stops = events is not None or resolved.network_faults is not None
         result = simulate(
             resolved.jobs,
             resolved.cluster,
@@ -86,8 +87,8 @@ def run_scenario(
             catalogue=resolved.catalogue,
             run_times=resolved.run_times,
             node_events=events,
-            recovery=None if events is None else resolved.recovery(),
-            network=resolved.scenario.network,
+            recovery=resolved.recovery() if stops else None,
+            network=resolved.network,
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,

@@ -22,13 +22,15 @@ _CAUSES = {
 }
 
 
-def checkpoint_notes(failures: Failures | None) -> list[str]:
+def checkpoint_notes(failures: Failures | None, *, network_stops: bool = False) -> list[str]:
     """Return notes on settings with which jobs of a run would make little or no progress.
 
     Parameters
     ----------
     failures : Failures, optional
         Failures of a scenario.
+    network_stops : bool
+        Whether random faults of the network stop jobs, too.
 
     Examples
     --------
@@ -51,7 +53,7 @@ checkpoint is made after 60 min; no job that runs longer than that can make prog
             f"every {format_duration(interval)} of work"
         )
     sources = failure_sources(failures)
-    if not sources and interval == "optimal":
+    if not sources and not network_stops and interval == "optimal":
         notes.append(
             "Note: failures.checkpoints: nothing fails, so the optimal interval is infinite and "
             "jobs save their state only when they are stopped; set an interval for jobs that are "

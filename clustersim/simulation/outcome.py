@@ -113,6 +113,7 @@ def result_of(
         windows=windows,
         network_load=ran.network_load,
         storage_load=ran.storage_load,
+        network_faults=ran.network_faults,
     )
 
 

@@ -42,6 +42,7 @@ _FILES = {
     "windows": "windows",
     "network_load": "network_load",
     "storage_load": "storage_load",
+    "network_faults": "network_faults",
 }
 """Name of the Parquet file of each table, without its suffix."""
 PROVENANCE = "provenance.json"
@@ -49,7 +50,7 @@ _HASHES = "sha256"
 """Key of the hashes of the tables in the provenance file."""
 _OPTIONAL = (
     *("attempts", "outages", "serving", "costs", "windows"),
-    *("network_load", "storage_load"),
+    *("network_load", "network_faults", "storage_load"),
 )
 
 
@@ -89,6 +90,8 @@ class Result(Brief):
         in the network.
     storage_load : pandas.DataFrame or None
         Load of the storage that jobs shared, over time; None if they shared none.
+    network_faults : pandas.DataFrame or None
+        Parts of the network that were down or degraded; None if nothing could fail there.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
@@ -122,6 +125,7 @@ class Result(Brief):
     windows: pd.DataFrame | None = None
     network_load: pd.DataFrame | None = None
     storage_load: pd.DataFrame | None = None
+    network_faults: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         whole = self.summary.iloc[0].to_dict() if len(self.summary) else {}

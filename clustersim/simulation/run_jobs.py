@@ -18,6 +18,7 @@ from clustersim.array_types import Floats
 from clustersim.engine.attempts import Attempts
 from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
+from clustersim.engine.fault_driver import FaultDriver
 from clustersim.engine.gates import Gates
 from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.limits import Limits
@@ -38,6 +39,7 @@ from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility
 from clustersim.simulation.entry_limits import EntryLimits, least_sizes
 from clustersim.simulation.networked.network_model import NetworkModel, check_network_placement
+from clustersim.simulation.networked.run_faults import faults_table
 from clustersim.simulation.networked.storage_loads import drive_storage
 from clustersim.simulation.networked.trunk_loads import TrunkLoads
 from clustersim.simulation.runtimes import Runtimes
@@ -70,6 +72,7 @@ class Ran:
     network_load: pd.DataFrame | None = None
     storage_load: pd.DataFrame | None = None
     """The load of the storage that jobs shared."""
+    network_faults: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +112,12 @@ def run_jobs(
     if not setting.planned.is_empty:
         assert outages is not None, "they come together"
         outages = merge(outages, maintenance_events(ahead.windows))
-    if outages is not None:
-        _check_placement_tracks_nodes(partitions)
     if setting.network is not None:
         check_network_placement(setting.network, partitions, spans=setting.split is not None)
+        if setting.network.faults is not None:
+            outages = merge(outages or (), setting.network.faults.node_events(pauses=True))
+    if outages is not None:
+        _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
 
     def progress() -> tuple[int, float] | None:
@@ -154,9 +159,10 @@ def run_jobs(
             driver = NodeDriver(simulation, without_overlaps(outages), when_begun=begun)
         if not setting.planned.is_empty:
             ahead.drive(simulation, jobs, rows, heroes)
-        loads = TrunkLoads()
+        loads, faults = TrunkLoads(), None
         if setting.network is not None:
-            _drive_network(simulation, setting.network, rows, loads)
+            loads = TrunkLoads(setting.network.links.n_shared)
+            faults = _drive_network(simulation, setting.network, rows, loads)
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
@@ -164,7 +170,7 @@ def run_jobs(
     shares = _work_shares(record.attempts, columns, _columns(runtimes.run_s, rows), partitions)
     events = None if driver is None else driver.log
     ran = Ran(rows, partitions, record, events, held, shares)
-    ran = _with_network(ran, setting.network, loads)
+    ran = _with_network(ran, setting.network, loads, faults)
     if storage is not None and recovery is not None and recovery.storage is not None:
         load = storage[1].table(record.end_s, list(recovery.storage.names))
         ran = replace(ran, storage_load=load)
@@ -216,10 +222,14 @@ def _now_and_then(
     return report
 
 
-def _with_network(ran: Ran, network: NetworkModel | None, loads: TrunkLoads) -> Ran:
-    """Add the load of the network to the record of a run."""
+def _with_network(
+    ran: Ran, network: NetworkModel | None, loads: TrunkLoads, faults: FaultDriver | None
+) -> Ran:
+    """Add the load of the network and its faults to the record of a run."""
     if network is None:
         return ran
+    if faults is not None:
+        ran = replace(ran, network_faults=faults_table(faults.log))
     if not network.spec.contention:
         return replace(ran, by_network=True)
     pools = [pool.name for pool in network.cluster.pools]
@@ -231,19 +241,36 @@ def _drive_network(
     network: NetworkModel,
     rows: npt.NDArray[np.intp],
     loads: TrunkLoads,
-) -> None:
-    """Let the network slow jobs down in a simulation that has not started yet."""
+) -> FaultDriver | None:
+    """Let the network slow jobs down in a simulation that has not started yet.
+
+    Return what carries out its faults, if there are any.
+    """
     row_of = rows.tolist()
 
     def communication_of(job: int, pool: int, n: int, inside: int, domains: int) -> Communication:
         return network.communication_of(row_of[job], pool, n, inside, domains)
 
-    NetworkDriver(
+    links, faults = network.links, network.faults
+    shared, tolerance = network.spec.contention, network.spec.tolerance
+    if faults is None:
+        NetworkDriver(
+            simulation,
+            links,
+            communication_of,
+            contention=shared,
+            tolerance=tolerance,
+            observer=loads,
+        )
+        return None
+    return FaultDriver(
         simulation,
-        network.links,
+        links,
         communication_of,
-        contention=network.spec.contention,
-        tolerance=network.spec.tolerance,
+        faults.sequence,
+        faults.state(),
+        contention=shared,
+        tolerance=tolerance,
         observer=loads,
     )
 

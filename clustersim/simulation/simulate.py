@@ -32,11 +32,16 @@ from clustersim.scheduling import (
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself
 from clustersim.scheduling.quotas import Quotas
+from clustersim.seeds import Streams
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.entry_limits import quotas_of_policy
-from clustersim.simulation.networked.network_model import at_port_rate, network_model
+from clustersim.simulation.networked.network_model import (
+    NetworkModel,
+    at_port_rate,
+    network_model,
+)
 from clustersim.simulation.networked.network_spec import NetworkSpec
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import preemption_notes
@@ -97,7 +102,7 @@ def simulate(
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
     recovery: Recovery | None = None,
-    network: NetworkSpec | Mapping[str, Any] | None = None,
+    network: NetworkSpec | NetworkModel | Mapping[str, Any] | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
     check: bool = False,
@@ -124,10 +129,11 @@ def simulate(
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
-    network : NetworkSpec or mapping, optional
-        How the network slows jobs down, as in the section ``network`` of a scenario. By default
-        the speed of a job does not depend on where its nodes are. `run_times` computed in advance
-        must be those of :func:`~clustersim.simulation.networked.network_model.at_port_rate`.
+    network : NetworkSpec, mapping or NetworkModel, optional
+        How the network slows jobs down, as in the section ``network`` of a scenario; random faults
+        are those of the seed 0, as in a scenario without a seed. By default the speed of a job does
+        not depend on where its nodes are. `run_times` computed in advance must be those of
+        :func:`~clustersim.simulation.networked.network_model.at_port_rate`.
     horizon_s : float, optional
         Time (seconds) at which the simulation stops. By default it stops when no job runs and no
         future event can start a job.
@@ -179,7 +185,10 @@ def simulate(
     )
     jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
-    model = network_model(network, cluster)
+    if isinstance(network, NetworkModel):
+        model: NetworkModel | None = network
+    else:
+        model = network_model(network, cluster, streams=Streams(0), horizon_s=horizon_s)
     if not isinstance(run_times, Runtimes):
         fastest = cluster if model is None else at_port_rate(cluster)
         run_times = find_runtimes(jobs, Speeds(fastest, catalogue, run_times))

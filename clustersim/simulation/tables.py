@@ -46,8 +46,9 @@ STOPS = {
     StopCause.REQUEUED: "preempted (requeued)",
     StopCause.SUSPENDED: "preempted (suspended)",
     StopCause.CANCELLED: "cancelled",
+    StopCause.NETWORK: "network",
 }
-"""Why an attempt was stopped: an event of a node, or the policy."""
+"""Why an attempt was stopped: an event of a node, the policy, or a fault of the network."""
 
 _ADDED = (
     *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
@@ -333,14 +334,20 @@ def attempts_table(
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
             **{name: getattr(attempts, name)[order] for name in (*parts, "done")},
-            "stopped": _labelled(attempts.cause[order], list(STOPS.values())),
+            "stopped": _labelled(attempts.cause[order], _stop_labels(attempts.cause)),
         }
     )
 
 
+def _stop_labels(causes: Ints) -> list[str]:
+    """Return the labels of the causes; the last one only if the network stopped a job."""
+    labels = list(STOPS.values())
+    return labels if (causes == StopCause.NETWORK).any() else labels[: StopCause.NETWORK]
+
+
 def preemptions(attempts: Attempts, n_jobs: int) -> Ints:
     """Return how often the policy stopped each job."""
-    by_policy = attempts.cause > StopCause.NODE
+    by_policy = (attempts.cause > StopCause.NODE) & (attempts.cause < StopCause.NETWORK)
     return np.bincount(attempts.job[by_policy], minlength=n_jobs)
 
 

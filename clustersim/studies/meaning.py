@@ -35,9 +35,10 @@ BUT = (
     "catalogue.assumptions",
     "cluster.name",
     "cluster.notes",
+    "network.faults",
 )
 """Fields of these parts on which the jobs per day do not depend."""
-CHANGE_THE_FLEET = ("supply", "serving", "software", "failures")
+CHANGE_THE_FLEET = ("supply", "serving", "software", "failures", "network.faults")
 """Parts that change the share of the fleet in service, but not the jobs per day at a load of 1."""
 
 

@@ -10,6 +10,8 @@ from clustersim.topology.load import (
     resolve_cluster,
     topology_names,
 )
+from clustersim.topology.network_parts import ListedParts, NetworkParts, is_datacenter
+from clustersim.topology.pool_cables import PartKind
 from clustersim.topology.spec import (
     ALL,
     MOST_CHIPS,
@@ -31,6 +33,9 @@ __all__ = [
     "DatacenterNetwork",
     "Fabric",
     "LinkLevel",
+    "ListedParts",
+    "NetworkParts",
+    "PartKind",
     "Pool",
     "PoolName",
     "PoolSpec",
@@ -42,6 +47,7 @@ __all__ = [
     "build_graph",
     "compile_cluster",
     "find_topology",
+    "is_datacenter",
     "load_cluster",
     "resolve_cluster",
     "single_pool",

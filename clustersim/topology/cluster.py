@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
+from clustersim.topology.fabric import Fabric
 from clustersim.topology.fabric_parts import Trunk
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
 
@@ -64,6 +65,8 @@ class Pool:
     node_names : str
         Names of the nodes in their order, as Slurm writes them (``gpu[001-038]``); empty if not
         known.
+    fabric : Fabric or None
+        What knows the cables; None for a pool that was made without a topology.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class Pool:
     queues: tuple[str, ...] = ()
     flavors: tuple[str, ...] = ()
     node_names: str = ""
+    fabric: Fabric | None = None
 
     @property
     def n_chips(self) -> int:
@@ -224,6 +228,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         queues=tuple(spec.queues),
         flavors=tuple(spec.flavors),
         node_names=spec.node_names,
+        fabric=fabric,
     )
 
 

@@ -57,7 +57,7 @@ def test_a_result_can_be_replayed_again_and_again(result: Result) -> None:
 
 def test_an_old_table_of_outages_gets_the_kinds_of_its_events(tmp_path: Path) -> None:
     """Version 0.1 stored causes and flags instead of kinds, and no checksums."""
-    kinds = list(NodeEventKind)
+    kinds = [each for each in NodeEventKind if each is not NodeEventKind.CUT_OFF]  # a later one
     causes = {
         NodeEventKind.LATE_DELIVERY: "not delivered",
         NodeEventKind.NO_ROOM: "no power or space",

@@ -236,8 +236,8 @@ ATTEMPTS = (
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
     Column(
         "stopped",
-        "why the attempt was stopped before the job was done: node, preempted (saved, requeued or "
-        "suspended) or cancelled; empty if it was not",
+        "why the attempt was stopped before the job was done: node, network (a fault cut off one "
+        "of its nodes), preempted (saved, requeued or suspended) or cancelled; empty if it was not",
     ),
 )
 OUTAGES = (
@@ -257,7 +257,8 @@ OUTAGES = (
     Column(
         "kind",
         "`failure`, `slowdown`, `repair` (of a slow node), `maintenance`, `service`, "
-        "`late delivery`, `no room` (no power or space) or `retirement`",
+        "`late delivery`, `no room` (no power or space), `retirement` or `cut off` (from the "
+        "network, by faults)",
     ),
 )
 NETWORK_LOAD = (
@@ -279,6 +280,16 @@ STORAGE_LOAD = (
         "metadata rate if more of this is in use",
         "share",
     ),
+)
+NETWORK_FAULTS = (
+    _POOL,
+    Column(
+        "part", "name of the switch, port, link or uplinks, as in `clustersim topology --links`"
+    ),
+    Column("begin_s", "time at which it failed", "duration"),
+    Column("end_s", "time at which it was repaired; infinite if it was not", "duration"),
+    Column("capacity", "part of its rate that was left; 0 if it was down", "share"),
+    Column("cause", "name of the fault or of its source"),
 )
 WINDOWS = (
     Column("name", "name of the window, or the id of a hero job"),
@@ -444,6 +455,13 @@ RUN_TABLES = (
         "storage system and interval, of which there are at most 500",
         STORAGE_LOAD,
         STORED,
+    ),
+    Table(
+        "network_faults",
+        "network_faults.parquet",
+        "part of the network that was down or degraded",
+        NETWORK_FAULTS,
+        "with the key `network.faults`",
     ),
     Table("serving", "serving.parquet", "step of a service", SERVING_TABLE, SERVING),
     Table(

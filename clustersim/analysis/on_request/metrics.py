@@ -170,6 +170,10 @@ def _preempted() -> Iterator[Metric]:
         "node": ("outages of nodes", "an outage of a node stopped"),
         "requeued": ("preemptions", "the policy preempted (requeued, saved or suspended)"),
         "cancelled": ("cancellations", "the policy cancelled"),
+        "network": (
+            "faults of the network",
+            "a fault stopped that cut a node off from the network",
+        ),
     }
     for cause in CAUSES:
         what, stopped = causes[cause]
@@ -178,7 +182,7 @@ def _preempted() -> Iterator[Metric]:
             label=f"share of work lost to {what}",
             definition=f"Accelerator-seconds of work lost in attempts that {stopped}, divided by "
             "all accelerator-seconds of the attempts that ended within the time interval. The "
-            "three causes add up to lost_work.",
+            "four causes add up to lost_work.",
             compute=partial(_lost, cause=cause),
             better="less",
             per_period=True,

@@ -21,11 +21,17 @@ __all__ = [
     "sum_of_attempts",
 ]
 
-NODE, CANCELLED = STOPS[StopCause.NODE], STOPS[StopCause.CANCELLED]
+NODE, NETWORK = STOPS[StopCause.NODE], STOPS[StopCause.NETWORK]
+CANCELLED = STOPS[StopCause.CANCELLED]
 PREEMPTED = tuple(
     STOPS[cause] for cause in (StopCause.SAVED, StopCause.REQUEUED, StopCause.SUSPENDED)
 )
-CAUSES = {"node": (NODE,), "requeued": PREEMPTED, "cancelled": (CANCELLED,)}
+CAUSES = {
+    "node": (NODE,),
+    "requeued": PREEMPTED,
+    "cancelled": (CANCELLED,),
+    "network": (NETWORK,),
+}
 """Values of the column ``stopped`` for each cause of lost work."""
 
 

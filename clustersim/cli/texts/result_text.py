@@ -72,6 +72,8 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"Note: the run was ended after {LAST_S / SECONDS_PER_YEAR:g} simulated years"
             )
+    if result.network_faults is not None:
+        lines += _network_text(result)
     if result.windows is not None:
         lines += _windows_text(result.windows)
     if result.attempts is not None:
@@ -145,6 +147,35 @@ def _problems_text(result: Result) -> list[str]:
         *_never_text(result),
         *(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines),
     ]
+
+
+def _network_text(result: Result) -> list[str]:
+    """Say how often parts of the network failed, and what it meant for nodes and jobs."""
+    from clustersim.engine.attempts import StopCause
+    from clustersim.engine.node_events import NodeEventKind
+    from clustersim.simulation.tables import STOPS
+
+    faults, outages, attempts = result.network_faults, result.outages, result.attempts
+    assert faults is not None
+    assert outages is not None
+    assert attempts is not None
+    if faults.empty:
+        return ["network: no part of it failed"]
+    down = int((faults["capacity"] == 0.0).sum())
+    gone = int((outages["kind"] == NodeEventKind.CUT_OFF.label).sum())
+    stopped = int((attempts["stopped"] == STOPS[StopCause.NETWORK]).sum())
+    cut_off = "no node was cut off"
+    if gone:
+        times = counted(stopped, "time") if stopped else "never"
+        cut_off = f"nodes were cut off {counted(gone, 'time')}, which stopped jobs {times}"
+    lost_s = float((attempts["network_s"] * attempts["n_accelerators"]).sum())
+    held_s = float(((attempts["end_s"] - attempts["start_s"]) * attempts["n_accelerators"]).sum())
+    text = (
+        f"network: {counted(len(faults), 'fault')} ({down:,} down, {len(faults) - down:,} "
+        f"degraded); {cut_off}; {format_percent(lost_s / held_s if held_s else 0.0)} of the "
+        "accelerator time was lost to placement, other jobs and faults in the network together"
+    )
+    return [textwrap.fill(text, 100, subsequent_indent="  ")]
 
 
 def _windows_text(windows: pd.DataFrame) -> list[str]:

@@ -16,16 +16,30 @@ from clustersim.units import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from clustersim.topology import ClusterSpec, ClusterSummary
+    from clustersim.topology import ClusterSpec, ClusterSummary, ListedParts
 
-__all__ = ["MEANING", "load_text", "prices_text", "topology_sections"]
+__all__ = [
+    "MEANING",
+    "links_text",
+    "load_text",
+    "parts_text",
+    "prices_text",
+    "topology_sections",
+]
 
 MEANING = """\
 Oversubscription is the bandwidth of a chip that sends alone, divided by its bandwidth while all
 chips of the pool send to all others. It is the product of the levels. A level is a group of nodes
 that share uplinks; a job within one group does not use them. 1:1 is full bandwidth."""
+
+
+_NAMES = """\
+A link with several cables has the names LINK/0, LINK/1 and so on for each of them. Uplinks are all
+cables from a group of nodes to the rest of its pool. --links-of NAME lists the links of a part."""
 
 
 _PRICES = """\
@@ -216,3 +230,27 @@ def load_text(loads: pd.DataFrame) -> str:
     headers = ["pool", "level", "recorded", "mean load", "busiest", "its mean load", "highest load"]
     text = table(rows, headers) if rows else "no job used a link that can be full"
     return f"Load of shared links\n{text}" + (f"\n{_LOAD}" if rows else "")
+
+
+def parts_text(listed: Sequence[ListedParts]) -> str:
+    """Return a table of the names that faults of the network can use."""
+    rows = [
+        [
+            each.kind,
+            format_count(each.count),
+            format_count(each.cables),
+            format_bit_rate(each.rate_Bps),
+            each.first,
+            each.last if each.count > 1 else "",
+        ]
+        for each in listed
+    ]
+    headers = ["part", "number", "cables", "rate/cable", "first name", "last name"]
+    return f"Names for network.faults\n{table(rows, headers)}\n{_NAMES}"
+
+
+def links_text(name: str, links: Sequence[tuple[str, int, float]]) -> str:
+    rows = [
+        [link, format_count(cables), format_bit_rate(rate_Bps)] for link, cables, rate_Bps in links
+    ]
+    return f"Links of {name}\n{table(rows, ['link', 'cables', 'rate/cable'])}"

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
+from clustersim.engine.node_events import LAST_S
 from clustersim.errors import InputError, check_kind
 from clustersim.files import validate
 from clustersim.network.contention import NetworkResponse
@@ -26,7 +27,9 @@ from clustersim.network.gang_links import Communication, Gang, GangLinks
 from clustersim.network.response import INVERSE_SHARES
 from clustersim.network.trunks import trunk_graph
 from clustersim.scheduling import NodePlacement, Partition
+from clustersim.seeds import Streams
 from clustersim.simulation.networked.network_spec import NetworkSpec
+from clustersim.simulation.networked.run_faults import RunFaults
 from clustersim.simulation.runtimes import Runtimes, models_of_jobs
 from clustersim.simulation.speeds import PlacedJob, Speeds
 from clustersim.topology import Cluster
@@ -36,9 +39,22 @@ __all__ = ["NetworkModel", "at_port_rate", "check_network_placement", "network_m
 
 
 def network_model(
-    given: NetworkSpec | Mapping[str, Any] | None, cluster: Cluster
+    given: NetworkSpec | Mapping[str, Any] | None,
+    cluster: Cluster,
+    *,
+    streams: Streams | None = None,
+    horizon_s: float | None = None,
 ) -> NetworkModel | None:
     """Return the network of a run; None if it is not simulated.
+
+    Parameters
+    ----------
+    given : NetworkSpec, mapping or None
+    cluster : Cluster
+    streams : Streams, optional
+        Random numbers of its faults; without them, nothing fails.
+    horizon_s : float, optional
+        End of the run, seconds.
 
     Raises
     ------
@@ -53,7 +69,11 @@ def network_model(
     flat = [pool.name for pool in cluster.pools if not np.isfinite(pool.port_Bps)]
     if flat:
         raise InputError("network", f"pool {flat[0]} has no topology; use a cluster with one")
-    return NetworkModel(cluster, given)
+    if given.faults is None or streams is None:
+        return NetworkModel(cluster, given)
+    until_s = LAST_S if horizon_s is None else horizon_s
+    faults = RunFaults.of(given.faults, cluster, streams, until_s=until_s)
+    return NetworkModel(cluster, given, faults=faults)
 
 
 def at_port_rate(cluster: Cluster) -> Cluster:
@@ -115,6 +135,8 @@ class NetworkModel:
         Speeds of models, for the jobs that have one.
     models : object array (jobs,), optional
         The model of each job, or the one that stands for it; an empty text without one.
+    faults : RunFaults, optional
+        Faults of its parts.
 
     Examples
     --------
@@ -134,6 +156,7 @@ class NetworkModel:
     spec: NetworkSpec
     speeds: Speeds | None = None
     models: npt.NDArray[np.object_] | None = None
+    faults: RunFaults | None = None
 
     def of_jobs(self, jobs: pd.DataFrame, speeds: Speeds | None) -> NetworkModel:
         """Return the network of a run with these jobs."""
@@ -151,6 +174,7 @@ class NetworkModel:
             [pool.chips_per_node for pool in pools],
             load_balancing=self.spec.load_balancing,
             queue_pairs=self.spec.queue_pairs,
+            may_narrow=() if self.faults is None else self.faults.may_narrow,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from clustersim.availability.network_fault_spec import NetworkFaults
 from clustersim.files import FileModel
 from clustersim.network.load_balancing import LoadBalancing
 
@@ -50,4 +51,8 @@ class NetworkSpec(FileModel):
         gt=0,
         le=0.2,
         description="a running job gets a new pace if its slowdown changes by more than this part",
+    )
+    faults: NetworkFaults | None = Field(
+        None,
+        description="faults of links, switches and network ports; by default nothing fails",
     )

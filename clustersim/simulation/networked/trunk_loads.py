@@ -26,9 +26,15 @@ class TrunkLoads:
     If there are more changes, time is divided into equal intervals, and only the last change in
     each is recorded (and the very first one). So a record is the load at the end of an interval,
     with the time since when it has been so.
+
+    Parameters
+    ----------
+    n_trunks : int, optional
+        Number of trunks that are recorded, the first ones; by default all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_trunks: int | None = None) -> None:
+        self._n_trunks = n_trunks
         self._times_s: list[float] = []
         self._loads: list[Floats] = []
         self._interval_s = 0.0
@@ -57,7 +63,7 @@ class TrunkLoads:
         if self._last is not None:
             time_s, trunks = self._last
             self._times_s.append(time_s)
-            self._loads.append(trunks.utilisation())
+            self._loads.append(trunks.utilisation()[: self._n_trunks])
             self._last = None
 
     def _thin(self) -> None:
@@ -87,7 +93,7 @@ class TrunkLoads:
         if len(self._times_s) > MOST_SAMPLES:
             self._thin()
         graph = links.graph
-        load = np.array(self._loads).reshape(len(self._times_s), len(links.trunk))
+        load = np.array(self._loads).reshape(len(self._times_s), links.n_shared)
         most = load.max(axis=0, initial=0.0)
         order = np.lexsort((np.arange(most.size), -load.mean(axis=0) if len(load) else most, -most))
         full = int((most >= 1.0 - 1e-6).sum())
