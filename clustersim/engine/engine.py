@@ -529,11 +529,9 @@ class Simulation:
         if slowdown == attempt.slowed_by(cause):
             return
         now = self.clock.now
-        self.clock.cancel(attempt.end)
         attempt.rerate(now, slowdown, cause)
         # Rounding must not move the end of an almost completed job into the past.
-        attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
+        attempt.end = self.clock.move(attempt.end, max(now, attempt.end_s), COMPLETION)
         self._departures.rerated(job)
 
     def watch(self, watcher: Watcher) -> None:
@@ -596,7 +594,8 @@ class Simulation:
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
         """Run a job to the end of an attempt (a SimPy process).
 
-        If the job is stopped or rerated, the end is cancelled, and the process never goes on.
+        If the job is stopped, the end is cancelled, and the process never goes on. If it is
+        rerated, the end moves.
         """
         yield end
         self._complete(attempt)
