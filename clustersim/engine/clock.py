@@ -108,6 +108,15 @@ class Clock(simpy.Environment):
             event.callbacks.clear()
             event._value = None
 
+    def move(self, event: Event, time: float, priority: int) -> Event:
+        """Return an event at another time for what would happen at a future event.
+
+        The clock still advances to the time of the future event.
+        """
+        moved = self.at(time, priority)
+        moved.callbacks, event.callbacks = event.callbacks, moved.callbacks
+        return moved
+
     def stop(self) -> None:
         """End the run after all events of the next instant.
 

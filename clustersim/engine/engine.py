@@ -561,6 +561,7 @@ class Simulation:
             )
         if slowdown == attempt.slowed_by(cause):
             return
+<<<<<<< HEAD
         attempt.rerate(self.clock.now, slowdown, cause)
         self._end_again(attempt)
 
@@ -580,6 +581,13 @@ class Simulation:
         attempt.end = Event(clock) if waits else clock.at(end_s, COMPLETION)
         clock.start(self._run_attempt(attempt, attempt.end))
         self._departures.rerated(attempt.job)
+=======
+        now = self.clock.now
+        attempt.rerate(now, slowdown, cause)
+        # Rounding must not move the end of an almost completed job into the past.
+        attempt.end = self.clock.move(attempt.end, max(now, attempt.end_s), COMPLETION)
+        self._departures.rerated(job)
+>>>>>>> p36-contention
 
     def watch(self, watcher: Watcher) -> None:
         """Notify an observer of every start and every departure of a job from now on."""
@@ -641,7 +649,8 @@ class Simulation:
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
         """Run a job to the end of an attempt (a SimPy process).
 
-        If the job is stopped or rerated, the end is cancelled, and the process never goes on.
+        If the job is stopped, the end is cancelled, and the process never goes on. If it is
+        rerated, the end moves.
         """
         yield end
         self._complete(attempt)

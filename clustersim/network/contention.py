@@ -285,7 +285,8 @@ class SharedTrunks:
         slowdown, before = rows.slowdown[slots], rows.told[slots]
         slots = slots[np.abs(slowdown - before) > self.tolerance * before]
         rows.told[slots] = rows.slowdown[slots]
-        return rows.job[slots].tolist()
+        jobs: list[int] = rows.job[slots].tolist()
+        return jobs
 
     def _review(self, reached: Bools) -> Bools:
         """Find out which of the trunks whose jobs have changed may bind, and return the new ones.

@@ -48,11 +48,12 @@ class ExpectedLoad:
         order = corner.argsort(kind="stable")
         self._corner = corner[order]
         mean = mean[order]
+        ends = np.append(starts[1:], len(mean))
+        self._alone = ends - starts == 1
         self._capped = np.zeros(len(mean) + 1)
         self._below = np.zeros(len(mean) + 1)
         (mean * cap[order]).cumsum(out=self._capped[1:])
         mean.cumsum(out=self._below[1:])
-        ends = np.append(starts[1:], len(mean))
         self._capped_before = self._capped[starts]
         self._whole = self._below[ends]
         self._total = self._whole - self._below[starts]
@@ -107,4 +108,6 @@ class ExpectedLoad:
             share = found
             if settled.all():
                 break
+        if self._alone.any():  # without the rounding of sums over other trunks
+            share = np.where(self._alone[owner], np.minimum(1.0 / demand, 1.0), share)
         return share, rising * share

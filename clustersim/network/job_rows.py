@@ -163,7 +163,7 @@ class TrunkPairs:
         """Remove a pair from each of some trunks; return the pair that takes the place of each."""
         self.count[trunks] -= 1
         first = self._first[trunks]
-        moved = self._pairs[first + self.count[trunks]]
+        moved: Ints = self._pairs[first + self.count[trunks]]
         self._pairs[first + places] = moved
         return moved
 
