@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from heapq import heappush
 from typing import Any, Final
@@ -109,11 +110,11 @@ class Clock(simpy.Environment):
             event._value = None
 
     def move(self, event: Event, time: float, priority: int) -> Event:
-        """Return an event at another time for what would happen at a future event.
+        """Return an event at another time, or never, for what would happen at a future event.
 
         The clock still advances to the time of the future event.
         """
-        moved = self.at(time, priority)
+        moved = Event(self) if time == math.inf else self.at(time, priority)
         moved.callbacks, event.callbacks = event.callbacks, moved.callbacks
         return moved
 

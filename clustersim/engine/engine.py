@@ -561,7 +561,6 @@ class Simulation:
             )
         if slowdown == attempt.slowed_by(cause):
             return
-<<<<<<< HEAD
         attempt.rerate(self.clock.now, slowdown, cause)
         self._end_again(attempt)
 
@@ -573,21 +572,10 @@ class Simulation:
 
     def _end_again(self, attempt: Attempt) -> None:
         """Schedule the end of an attempt again, because its pace has changed."""
-        now, clock = self.clock.now, self.clock
-        clock.cancel(attempt.end)
         # Rounding must not move the end of an almost completed job into the past.
-        end_s = max(now, attempt.end_s)
-        waits = end_s == float("inf")
-        attempt.end = Event(clock) if waits else clock.at(end_s, COMPLETION)
-        clock.start(self._run_attempt(attempt, attempt.end))
+        end_s = max(self.clock.now, attempt.end_s)
+        attempt.end = self.clock.move(attempt.end, end_s, COMPLETION)
         self._departures.rerated(attempt.job)
-=======
-        now = self.clock.now
-        attempt.rerate(now, slowdown, cause)
-        # Rounding must not move the end of an almost completed job into the past.
-        attempt.end = self.clock.move(attempt.end, max(now, attempt.end_s), COMPLETION)
-        self._departures.rerated(job)
->>>>>>> p36-contention
 
     def watch(self, watcher: Watcher) -> None:
         """Notify an observer of every start and every departure of a job from now on."""
