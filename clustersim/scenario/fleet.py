@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clustersim.availability.fleet_spec import FleetPool, FleetSpec
+from clustersim.availability.fleet_spec import FleetPool, FleetSpec, OrderedChips
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, validate
 from clustersim.scenario.file_names import beside
 
@@ -51,8 +51,10 @@ def expand_fleet(tree: dict[str, Any], source: str | Path, folder: Path) -> None
         tree.pop(FLEET, None)
         return
     supply = tree.get("supply") or {}
+    if not isinstance(supply, dict):
+        raise InputError(source, f"supply: must be a mapping, found {shown(supply)}")
     twice = ["cluster"] if "cluster" in tree else []
-    twice += [f"supply.{part}" for part in _DERIVED if isinstance(supply, dict) and part in supply]
+    twice += [f"supply.{part}" for part in _DERIVED if part in supply]
     if twice:
         problem = f"follows from `{FLEET}`; give only one of them"
         raise InputError(source, [f"{field}: {problem}" for field in twice])
@@ -130,7 +132,7 @@ class _Part:
                 continue
             own = order.model_dump(mode="json", exclude={"chips", "confidence"}, exclude_none=True)
             if n < order.lots:
-                own |= {"lots": n} if n > 1 else {"lots": 1, "every": None}
+                own |= _fewer_lots(order, n)
             yield {**own, "name": name, "pool": self.name, "nodes": n}
 
     def production(self) -> Iterator[dict[str, Any]]:
@@ -145,6 +147,18 @@ class _Part:
                 )
                 rate = _scaled(own["chips_per_month"], self.share)
                 yield {**own, "name": name, "pool": self.name, "chips_per_month": rate}
+
+
+def _fewer_lots(order: OrderedChips, n: int) -> dict[str, Any]:
+    """Return a lot for each of `n` nodes, evenly spread, the last one at the date of the last lot.
+
+    A node comes when the last of its chips has come.
+    """
+    assert order.every is not None, "there are several lots"
+    per_node = order.lots / n
+    at = order.at + (per_node - 1) * order.every
+    every = f"{per_node * order.every} s" if n > 1 else None
+    return {"at": f"{at} s", "lots": n, "every": every}
 
 
 def _parts(fleet: FleetSpec, catalogue: Catalogue, source: str | Path) -> list[_Part]:

@@ -80,7 +80,7 @@ def _in_case(data: Mapping[str, Any], case: str | None, source: str | Path) -> d
     if case is not None:
         if case not in cases:
             raise InputError(source, f"case: {unknown_name('case', case, cases)}")
-        for path, value in cases[case].items():
+        for path, value in (cases[case] or {}).items():
             if path.split(".")[0] == FLEET:
                 *sections, last = path.split(".")
                 here: Any = tree

@@ -54,6 +54,16 @@ def test_a_fleet_by_hand() -> None:
     assert (line.pool, line.chips_per_month) == ("own", 40)
 
 
+@pytest.mark.parametrize(("chips", "days"), [(8, [360]), (24, [120, 240, 360])])
+def test_fewer_nodes_than_lots_do_not_come_sooner(chips: int, days: list[int]) -> None:
+    """A node of 8 chips comes with the last of them, in twelve lots of 30 days each."""
+    order = {"chips": chips, "at": "30 d", "lots": 12, "every": "30 d"}
+    found = scenario({"fleet.pools.new.stock": 0, "fleet.pools.new.deliveries": {"year": order}})
+    assert found.supply is not None
+    lots = list(found.supply.deliveries[0].each_lot())
+    assert [(lot.at / 86400, lot.nodes) for lot in lots] == [(day, 1) for day in days]
+
+
 def test_the_part_that_trains() -> None:
     """A quarter: 40 H200, and of 27 SeedChips in nodes of 8 no more than 3 nodes."""
     memory = {"stacks_per_month": 200, "priority": ["own"]}
@@ -99,6 +109,7 @@ def test_no_node_is_lost_between_deliveries(chips: list[int], share: float, size
     ("changes", "message"),
     [
         ({"cluster": "mixed-small"}, "cluster: follows from `fleet`; give only one of them"),
+        ({"supply": [1]}, "supply: must be a mapping, found"),
         ({"supply.deliveries": []}, "supply.deliveries: follows from `fleet`"),
         ({"fleet.pools.new.accelerator": "H2000"}, "fleet.pools.new.accelerator: unknown"),
         ({"fleet.pools.new.stock": -1}, "fleet.pools.new.stock"),
