@@ -205,7 +205,9 @@ class Attempt:
     def loaded(self, now: float) -> None:
         """Begin the work, because the job has loaded its state."""
         self._settle(now)
-        self._done_s = self.checkpoints.restart_s  # exactly, without the rounding of the transfer
+        # Exactly, without the rounding and the tolerance of the paces until now.
+        self._done_s = self.checkpoints.restart_s
+        self._storage_s = max(0.0, now - self.began_s - self.checkpoints.restart_s)
         self._restarts, self._by_storage = False, 1.0
         self._causes |= _BITS["storage"]
         self._set_pace()

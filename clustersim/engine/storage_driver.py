@@ -266,7 +266,9 @@ class StorageDriver:
             self._work(attempt)
 
         def pace(stretch: float, _end_s: float) -> None:
-            self._simulation.rerate(job, stretch, "storage")
+            now = attempt.slowed_by("storage")
+            if now == math.inf or abs(stretch - now) > self._use.tolerance * now:
+                self._simulation.rerate(job, stretch, "storage")
 
         size = attempt.checkpoints.load_bytes
         transfer = _Transfer(size, size, loaded, pace)

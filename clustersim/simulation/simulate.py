@@ -23,6 +23,7 @@ from clustersim.engine.partitions import build_partitions
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, names_former_arguments
 from clustersim.files import validate
+from clustersim.notes import note
 from clustersim.scheduling import (
     Partition,
     Placement,
@@ -43,6 +44,7 @@ from clustersim.simulation.networked.network_model import (
     network_model,
 )
 from clustersim.simulation.networked.network_spec import NetworkSpec
+from clustersim.simulation.no_progress import checkpoint_notes
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result
@@ -418,6 +420,8 @@ def replay(
         jobs = with_durations(jobs)
         check_jobs(jobs, "jobs")
         recovery = recovery_in(given, cluster, jobs, load_catalogue())
+        for text in checkpoint_notes(given):
+            note(text.removeprefix("Note: "))
     spec = validate(WindowsSpec, dict(windows or {}), "windows")
     share = None if spec.heroes is None else spec.heroes.share
     planned = Planned(planned_windows(spec, cluster), share)

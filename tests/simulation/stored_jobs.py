@@ -44,7 +44,7 @@ def stored(
     *,
     on: Cluster = EIGHT,
     policy: Any = "fcfs",
-    placement: str = "consolidate",
+    placement: Any = "consolidate",
     **options: Any,
 ) -> cs.Result:
     """Simulate jobs with their invariants checked."""

@@ -20,6 +20,7 @@ from clustersim.errors import InputError
 from clustersim.scheduling import Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision
 from tests.examples import examples
+from tests.network.leaf_clusters import FarApart, leaf_cluster, leaf_pool
 from tests.network.plain_storage import ends_of_transfers, fair_rates
 from tests.simulation.fleets import cluster, jobs, pool
 from tests.simulation.stored_jobs import EIGHT, TB, attempts, fail, finishes, sharing, stored
@@ -486,3 +487,60 @@ def test_sharing_never_helps_and_bandwidth_never_hurts(seed: int, factor: float)
     alone = np.concatenate([run(table[k : k + 1], 20.0) for k in range(n)])
     assert (shared >= alone * (1 - 1e-9)).all()
     assert (run(table, 20.0 * factor) <= shared * (1 + 1e-6)).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=examples(40))
+def test_losses_to_nodes_network_and_storage_add_up(seed: int) -> None:
+    """Jobs over narrow trunks, on slow nodes, that save and load beside each other."""
+    rng = np.random.default_rng(seed)
+    on = leaf_cluster(leaf_pool(nodes=8, leaf_nodes=2))
+    rows = [
+        (float(t), int(rng.choice([8, 16, 24])), float(rng.uniform(50, 200)))
+        for t in np.sort(rng.uniform(0, 300, 12))
+    ]
+    table = jobs(rows, read_bytes=rng.choice([0.0, 2e11], 12))
+    events = []
+    for time in np.sort(rng.uniform(10, 500, 8)).tolist():
+        node = int(rng.integers(8))
+        slows = NodeEvent(time, time + 90, 0, node, "", NodeEventKind.SLOWDOWN, 1.5)
+        events += [slows] if rng.random() < 0.5 else fail(time, node)
+    storage = {"write": "20 GB/s", "checkpoint_per_accelerator": "5 GB"}
+    recovery = sharing(table, storage, on=on, interval="20 s", restart="2 s")
+    network = {"communication_share": 0.4}
+    result = stored(table, recovery, events, on=on, placement=FarApart, network=network)
+    used = result.attempts
+    assert used is not None
+    parts = list(Progress._fields)
+    np.testing.assert_allclose(used[parts].sum(axis=1), used["end_s"] - used["start_s"], atol=1e-6)
+    assert (used[parts] >= -1e-6).all(axis=None)
+    assert used["storage_s"].sum() > 0
+
+
+# --- Jobs of unusual size or place --------------------------------------------------------
+
+
+def test_a_job_over_two_pools_has_the_nodes_of_both_as_clients() -> None:
+    both = cluster(pool("a", 1, 8), pool("b", 1, 8))
+    table = jobs([(0, 16, 100)], read_bytes=[2e12])
+    recovery = sharing(table, {**TB, "client": "20 GB/s"}, on=both)
+    scheduling = cs.Scheduling(placement="consolidate", span_pools="equal")
+    result = cs.simulate(table, both, scheduling, recovery=recovery, check=True)
+    assert finishes(result) == pytest.approx([2000 / 40 + 100])
+
+
+def test_a_job_on_fewer_nodes_than_it_asks_for_has_fewer_clients() -> None:
+    """One node instead of two: twice the time for its 2 TB, and for its work."""
+    small = cluster(pool("gpu", 1, 8))
+    table = jobs([(0, 16, 100)], read_bytes=[2e12], min_accelerators=[8])
+    recovery = sharing(table, {**TB, "client": "20 GB/s"}, on=small)
+    scheduling = cs.Scheduling(policy="fcfs", placement="consolidate", options={"partial": True})
+    result = cs.simulate(table, small, scheduling, recovery=recovery, check=True)
+    assert finishes(result) == pytest.approx([2000 / 20 + 200])
+
+
+def test_without_nodes_a_job_has_as_few_as_possible() -> None:
+    table = jobs([(0, 12, 100)], read_bytes=[2e12])
+    recovery = sharing(table, {**TB, "client": "20 GB/s"})
+    result = stored(table, recovery, placement="pooled")
+    assert finishes(result) == pytest.approx([2000 / 40 + 100])
