@@ -30,7 +30,10 @@ class OrderedChips(Shipment):
 class MadeChips(Output):
     """Chips that a foundry makes for the fleet."""
 
-    chips: Chips = Field(description="number of chips at which the production ends")
+    chips: Chips = Field(
+        description="number of chips made; if several foundries make chips for a pool, they stop "
+        "when all of them together have made the sum of their numbers"
+    )
     confidence: Confidence | None = Field(None, description="how well the numbers are known")
 
 

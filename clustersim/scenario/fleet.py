@@ -61,12 +61,14 @@ def expand_fleet(tree: dict[str, Any], source: str | Path, folder: Path) -> None
     fleet = fleet_of(tree, source)
     parts = _parts(fleet, _catalogue(tree, folder), source)
     made = [each for part in parts for each in part.production()]
+    if fleet.memory is not None:
+        _check_memory(parts, source)
     tree["cluster"] = _topology(str(tree.get("name") or FLEET), fleet, parts)
     tree["supply"] = {
         **supply,
         "deliveries": [each for part in parts for each in part.deliveries()],
         "production": made,
-        **({"memory": _memory(fleet)} if fleet.memory is not None and made else {}),
+        **({"memory": _memory(fleet, parts)} if fleet.memory is not None and made else {}),
     }
     del tree[FLEET]
 
@@ -193,12 +195,25 @@ def _topology(name: str, fleet: FleetSpec, parts: list[_Part]) -> dict[str, Any]
     return found
 
 
-def _memory(fleet: FleetSpec) -> dict[str, Any]:
+def _check_memory(parts: list[_Part], source: str | Path) -> None:
+    """Check that all pools that share the memory train with the same share.
+
+    Otherwise, it would not be known how much of the memory is for the part that trains.
+    """
+    shares = {part.name: part.share for part in parts if part.pool.in_production}
+    if len(set(shares.values())) > 1:
+        found = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        problem = f"must be the same for all pools whose chips share `memory`, found {found}"
+        raise InputError(source, f"{FLEET}.pools.NAME.training_share: {problem}")
+
+
+def _memory(fleet: FleetSpec, parts: list[_Part]) -> dict[str, Any]:
     """Return the memory for the part that trains."""
     assert fleet.memory is not None, "only called with memory"
     own = fleet.memory.model_dump(mode="json", exclude_none=True)
     made = [name for name, pool in fleet.pools.items() if pool.in_production]
-    own["stacks_per_month"] = _scaled(own["stacks_per_month"], fleet.training_share)
+    share = next(part.share for part in parts if part.pool.in_production)
+    own["stacks_per_month"] = _scaled(own["stacks_per_month"], share)
     own["priority"] = [name for name in own["priority"] if name in made]
     return own
 

@@ -77,6 +77,18 @@ def test_the_part_that_trains() -> None:
     assert nodes(scenario(own, training_share=0.25)) == {"new": 20, "own": 3}
 
 
+def test_memory_is_that_of_the_part_that_trains() -> None:
+    """Also if a pool has a share of its own; but pools that share memory have the same share."""
+    own = {"fleet.pools.own.training_share": 1}
+    found = scenario(own, training_share=0.25, memory={"stacks_per_month": 200})
+    assert found.supply is not None
+    assert found.supply.memory is not None
+    assert found.supply.memory.stacks_per_month == 200
+    with pytest.raises(InputError, match=r"training_share: must be the same .* new 0.25, own 1"):
+        made = {"fleet.pools.new.made": {"other": MADE}}
+        scenario({**own, **made}, training_share=0.25, memory={"stacks_per_month": 200})
+
+
 def test_changes_reach_each_number() -> None:
     assert nodes(scenario({"fleet.pools.new.deliveries.first.chips": 20})) == {"new": 10, "own": 13}
     without = scenario({"fleet.pools.own.made.line": None, "fleet.pools.own.stock": 0})

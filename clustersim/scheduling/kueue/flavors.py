@@ -242,7 +242,10 @@ class _Search:
             for flavor in _in_order(podset, group)
             if _eligible(podset, self._traits(flavor.flavor), keys)
         ]
-        if self._queue.when_can_preempt == "next":  # then nobody is preempted if one of them fits
+        # With several resources, the worst of a flavor may be one that fits, by `preempt_first`.
+        plain = len(requests) == 1 or not self._queue.preempt_first
+        if plain and self._queue.when_can_preempt == "next":
+            # Nobody is preempted if one of them fits.
             for flavor in flavors:
                 tried = self._try(flavor, requests, preempting=False)
                 if tried is not None and not self._looks_further(*tried.worst):
@@ -250,7 +253,7 @@ class _Search:
         best: _Tried | None = None
         for flavor in flavors:
             # Of what needs preemption, no later flavor is preferred to this.
-            found_best = best is not None and best.worst == (Mode.RECLAIM, 0)
+            found_best = plain and best is not None and best.worst == (Mode.RECLAIM, 0)
             tried = self._try(flavor, requests, preempting=not found_best)
             if tried is None:
                 continue
