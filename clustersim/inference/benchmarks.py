@@ -1,0 +1,38 @@
+"""Lengths of the data sets of public benchmarks whose results do not state them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Benchmark", "benchmark_of"]
+
+
+class Benchmark(NamedTuple):
+    """Mean tokens of a request; `beams` sequences are decoded for each."""
+
+    input_len: float
+    output_len: float
+    beams: float
+    source: str
+
+
+_MLPERF: dict[str, Benchmark] = {
+    "llama2-70b": Benchmark(294, 294, 1, "OpenOrca, mean output 294.45"),
+    "mixtral-8x7b": Benchmark(380, 145, 1, "OpenOrca, GSM8K and MBXP, mean output 144.84"),
+    "llama3-405b": Benchmark(9430, 685, 1, "LongBench, LongDataCollections and others, output 684.68"),
+    "llama3-8b": Benchmark(778, 73, 1, "CNN-DailyMail"),
+    "deepseek-v3": Benchmark(800, 3880, 1, "MATH, AIME, GPQA, MMLU-Pro and LiveCodeBench"),
+    "gpt-j-6b": Benchmark(870, 69, 4, "CNN-DailyMail, four beams"),
+}
+"""MLPerf Inference rules and reference implementations (mlcommons/inference)."""
+
+
+def benchmark_of(model: str) -> Benchmark | None:
+    """Return the benchmark of MLPerf Inference that runs a model, or None.
+
+    Examples
+    --------
+    >>> benchmark_of("llama2-70b").output_len
+    294
+    """
+    return _MLPERF.get(model)
