@@ -1,6 +1,15 @@
-"""Serving: prefill and decode throughput of a model on a chip, images and videos."""
+"""Serving: prefill and decoding of language models on a chip, images and videos."""
 
+from clustersim.inference.calibration import ServingCalibration, default_serving
 from clustersim.inference.model_facts import served_model
 from clustersim.inference.served_model import ServedModel
+from clustersim.inference.table import ServingTable, predict_serving
 
-__all__ = ["ServedModel", "served_model"]
+__all__ = [
+    "ServedModel",
+    "ServingCalibration",
+    "ServingTable",
+    "default_serving",
+    "predict_serving",
+    "served_model",
+]

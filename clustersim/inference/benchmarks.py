@@ -1,4 +1,4 @@
-"""Lengths of the data sets of public benchmarks whose results do not state them."""
+"""Lengths of requests of public benchmarks whose results do not state them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ class Benchmark(NamedTuple):
     source: str
 
 
+_SETS = "mlcommons/inference"
 _MLPERF: dict[str, Benchmark] = {
-    "llama2-70b": Benchmark(294, 294, 1, "OpenOrca, mean output 294.45"),
-    "mixtral-8x7b": Benchmark(380, 145, 1, "OpenOrca, GSM8K and MBXP, mean output 144.84"),
-    "llama3-405b": Benchmark(9430, 685, 1, "LongBench, LongDataCollections and others, output 684.68"),
-    "llama3-8b": Benchmark(778, 73, 1, "CNN-DailyMail"),
-    "deepseek-v3": Benchmark(800, 3880, 1, "MATH, AIME, GPQA, MMLU-Pro and LiveCodeBench"),
-    "gpt-j-6b": Benchmark(870, 69, 4, "CNN-DailyMail, four beams"),
+    "llama2-70b": Benchmark(294, 294, 1, f"{_SETS}: OpenOrca, mean output 294.45"),
+    "mixtral-8x7b": Benchmark(380, 145, 1, f"{_SETS}: OpenOrca, GSM8K, MBXP, output 144.84"),
+    "llama3-405b": Benchmark(9430, 685, 1, f"{_SETS}: LongBench and others, output 684.68"),
+    "llama3-8b": Benchmark(778, 73, 1, f"{_SETS}: CNN-DailyMail"),
+    "deepseek-v3": Benchmark(800, 3880, 1, f"{_SETS}: MATH, AIME, GPQA, MMLU-Pro, LiveCodeBench"),
+    "gpt-j-6b": Benchmark(870, 69, 4, f"{_SETS}: CNN-DailyMail, four beams"),
 }
-"""MLPerf Inference rules and reference implementations (mlcommons/inference)."""
+"""Data sets of MLPerf Inference, from the reference implementations; mean outputs are those of the
+references, mean inputs are about those of the data sets."""
 
 
 def benchmark_of(model: str) -> Benchmark | None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clustersim.array_types import Floats
 
-__all__ = ["Coefficients"]
+__all__ = ["Coefficients", "ImageCoefficients"]
+
+
+class _Rows:
+    __slots__ = ()
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """Return the rows `index`; a value that all rows share is kept."""
+        values = [getattr(self, one.name) for one in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(value[index] if np.ndim(value) else value for value in values))
 
 
 @dataclass(frozen=True, slots=True)
-class Coefficients:
+class Coefficients(_Rows):
     """Every coefficient of :data:`clustersim.inference.parameters.PARAMETERS`."""
 
     product: Floats
@@ -36,3 +50,19 @@ class Coefficients:
     longest: Floats
     burst: Floats
     draft: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCoefficients(_Rows):
+    """Every coefficient of :data:`clustersim.inference.parameters.IMAGE_PARAMETERS`."""
+
+    product: Floats
+    narrow: Floats
+    attention: Floats
+    traffic: Floats
+    eager: Floats
+    layer_s: Floats
+    exchange: Floats
+    pixel_bytes: Floats
+    start_s: Floats
+    slowdown: Floats

@@ -25,7 +25,7 @@ ROOM = 0.5
 take 1.09 times as long as large dense ones and those of H800 1.27 times (gemm.csv), with an eighth
 of the FLOPs per byte; so does the excess as the square root."""
 
-__all__ = ["Chips", "Instance", "Models", "Plans", "Settings"]
+__all__ = ["ROOM", "Chips", "Columns", "Instance", "Models", "Plans", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Instance:
     slower: float = 1.0
 
 
-class _Columns:
+class Columns:
     __slots__ = ()
 
     def take(self, index: NDArray[Any]) -> Any:
@@ -98,7 +98,7 @@ class _Columns:
         return type(self)(
             *(
                 value.take(index)
-                if isinstance(value, _Columns)
+                if isinstance(value, Columns)
                 else _links(value, index)
                 if isinstance(value, Links)
                 else value[index]
@@ -113,7 +113,7 @@ def _links(links: Links, index: NDArray[Any]) -> Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Chips(_Columns):
+class Chips(Columns):
     """Rates of the chips, with the efficiencies that training steps were fitted with.
 
     `product_flops` is the rate of large products in the precision of the weights, `narrow` is 1 if
@@ -131,7 +131,7 @@ class Chips(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Models(_Columns):
+class Models(Columns):
     """Shapes of the models; see :class:`clustersim.inference.ServedModel`.
 
     `weight_bytes` is the size of one parameter, `token_bytes` that of the cache of a token in one
@@ -161,7 +161,7 @@ class Models(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Plans(_Columns):
+class Plans(Columns):
     """Plans and load of the instances; see :class:`Instance`."""
 
     tp: Floats
@@ -187,7 +187,7 @@ class Plans(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(_Columns):
+class Settings(Columns):
     """Chips, models and plans of the same rows."""
 
     chips: Chips

@@ -44,23 +44,29 @@ class PassTime:
 def expert_share(tokens: Floats, models: Models) -> Floats:
     """Return the expected share of a layer's experts that a batch of tokens needs.
 
-    Each token chooses `top_k` of `n_experts`; an expert is missed by all with the probability
-    ``(1 - top_k / n_experts)^tokens``.
-
-    Examples
-    --------
-    A dense model has one expert, which every token needs; see ``tests/inference``.
+    Each token chooses `top_k` of `n_experts`; all miss an expert with the probability ``(1 - top_k
+    / n_experts)^tokens``. A dense model counts as one expert that every token needs.
     """
-    return 1.0 - np.maximum(1.0 - models.top_k / models.n_experts, 0.0) ** tokens
+    missed = np.maximum(1.0 - models.top_k / models.n_experts, 0.0)
+    return np.asarray(1.0 - missed**tokens)
 
 
-def attended(context: Floats, models: Models) -> Floats:
-    """Return the tokens that a query attends to, summed over all layers with a growing cache."""
-    most = np.where(models.sparse_tokens > 0, models.sparse_tokens, np.inf)
-    whole = np.minimum(context, most)
+def attended(context: Floats, models: Models, *, sparse: bool = True) -> Floats:
+    """Return the tokens that a query attends to, summed over all layers with a growing cache.
+
+    Parameters
+    ----------
+    context : array
+        Tokens before the query.
+    models : Models
+    sparse : bool
+        Whether sparse attention leaves tokens out; otherwise the tokens that the cache holds.
+    """
+    limited = sparse & (models.sparse_tokens > 0)
+    whole = np.where(limited, np.minimum(context, models.sparse_tokens), context)
     windowed = np.minimum(models.windowed_layers, models.attention_layers)
     inside = np.where(windowed > 0, np.minimum(context, models.window), 0.0)
-    return (models.attention_layers - windowed) * whole + windowed * inside
+    return np.asarray((models.attention_layers - windowed) * whole + windowed * inside)
 
 
 def pass_seconds(
@@ -85,46 +91,71 @@ def pass_seconds(
     decode : bool
         Whether queries read the cache (and, with MLA, meet the compressed keys).
     """
-    chips, models, plans = settings.chips, settings.models, settings.plans
-    rate = chips.product_flops * c.product
-    slower = c.narrow**-chips.narrow
-    stream = chips.stream_Bps * c.weight_read
-    dense_flops = (1.0 + (slower - 1.0) * chips.balance) * 2.0 * tokens * models.dense_params / plans.tp / rate
-    dense_read = models.dense_params * models.weight_bytes / plans.tp / stream
-    every = tokens * plans.replicas
-    load = np.where((plans.distributed > 0) & (plans.balanced == 0), c.imbalance, 1.0)
-    share = models.top_k / models.n_experts
-    routed = models.routed_params / plans.expert_chips
-    split = np.where(plans.distributed > 0, np.maximum(plans.expert_chips / models.n_experts, 1.0), plans.expert_chips)
-    tiles = 1.0 + c.narrow_expert * split / models.expert_width
-    grouped = 1.0 + (c.grouped * tiles * slower - 1.0) * chips.balance
-    routed_flops = grouped * load * 2.0 * every * share * routed / rate
-    routed_read = expert_share(every, models) * routed * models.weight_bytes / stream
-    pairs = tokens * attended(context, models) / plans.tp
-    if decode:
-        split = np.minimum(plans.tp, models.kv_heads)
-        linear = models.layers - models.attention_layers
-        held = attended(context, models) * models.token_bytes + 2.0 * linear * models.state_bytes
-        cache = sequences * held / split / (chips.stream_Bps * c.cache_read)
-        speed = chips.attention_flops * np.where(models.absorbed > 0, c.absorbed, 1.0)
-        scores = 2.0 * pairs * models.decode_width / speed
-    else:
-        cache = np.zeros_like(pairs)
-        scores = 2.0 * pairs * models.prefill_width / (chips.attention_flops * c.attention)
-    work = (
-        _larger(dense_flops, dense_read)
-        + _larger(routed_flops, routed_read)
-        + _larger(cache, scores)
-    )
+    models, plans = settings.models, settings.plans
+    products, weights = _product_seconds(tokens, settings, c)
+    cache, scores = _attention_seconds(tokens, sequences, context, settings, c, decode=decode)
+    work = sum(_larger(f, r) for f, r in zip(products, weights, strict=True))
+    work = np.asarray(work + _larger(cache, scores))
     return PassTime(
-        weights=dense_read + routed_read,
-        products=dense_flops + routed_flops,
+        weights=weights[0] + weights[1],
+        products=products[0] + products[1],
         cache=cache,
         scores=scores,
         work=work,
         network=_network_seconds(tokens, work, settings, c),
-        host=c.step_s + c.sequence_s * sequences + c.layer_s * models.layers + c.mixture_s * models.moe_layers,
+        host=c.step_s
+        + c.sequence_s * sequences
+        + c.layer_s * models.layers
+        + c.mixture_s * models.moe_layers,
     )
+
+
+Pair = tuple[Floats, Floats]
+"""Seconds of the dense part of a model, and of its experts."""
+
+
+def _product_seconds(tokens: Floats, settings: Settings, c: Coefficients) -> tuple[Pair, Pair]:
+    """Return the times to multiply and to read the weights."""
+    chips, models, plans = settings.chips, settings.models, settings.plans
+    rate, stream = chips.product_flops * c.product, chips.stream_Bps * c.weight_read
+    slower = c.narrow**-chips.narrow
+    dense = models.dense_params / plans.tp
+    dense_s = (1.0 + (slower - 1.0) * chips.balance) * 2.0 * tokens * dense / rate
+    every = tokens * plans.replicas
+    whole = plans.distributed > 0
+    load = np.where(whole & (plans.balanced == 0), c.imbalance, 1.0)
+    split = np.where(whole, np.maximum(plans.expert_chips / models.n_experts, 1.0), plans.expert_chips)
+    tiles = 1.0 + c.narrow_expert * split / models.expert_width
+    grouped = 1.0 + (c.grouped * tiles * slower - 1.0) * chips.balance
+    routed = models.routed_params / plans.expert_chips
+    share = models.top_k / models.n_experts
+    routed_s = grouped * load * 2.0 * every * share * routed / rate
+    read = models.weight_bytes / stream
+    return (dense_s, routed_s), (dense * read, expert_share(every, models) * routed * read)
+
+
+def _attention_seconds(
+    tokens: Floats,
+    sequences: Floats,
+    context: Floats,
+    settings: Settings,
+    c: Coefficients,
+    *,
+    decode: bool,
+) -> tuple[Floats, Floats]:
+    """Return the times to read the cache and to compute scores and values."""
+    chips, models, plans = settings.chips, settings.models, settings.plans
+    pairs = tokens * attended(context, models) / plans.tp
+    if not decode:
+        rate = chips.attention_flops * c.attention
+        return np.zeros_like(pairs), 2.0 * pairs * models.prefill_width / rate
+    # The state of linear attention is read and written; a cache is only read.
+    states = 2.0 * (models.layers - models.attention_layers) * models.state_bytes
+    held = attended(context, models) * models.token_bytes + states
+    split = np.minimum(plans.tp, models.kv_heads)
+    cache = sequences * held / split / (chips.stream_Bps * c.cache_read)
+    rate = chips.attention_flops * np.where(models.absorbed > 0, c.absorbed, 1.0)
+    return cache, 2.0 * pairs * models.decode_width / rate
 
 
 def _network_seconds(tokens: Floats, work: Floats, settings: Settings, c: Coefficients) -> Floats:
