@@ -40,6 +40,7 @@ class Coefficients(_Rows):
     sequence_s: Floats
     request_s: Floats
     collective: Floats
+    start_up: Floats
     exchange: Floats
     hidden: Floats
     imbalance: Floats
@@ -49,6 +50,7 @@ class Coefficients(_Rows):
     overlap: Floats
     longest: Floats
     burst: Floats
+    tuned: Floats
     draft: Floats
 
 

@@ -12,15 +12,15 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.inference.calibration import Effects, ServingCalibration
 from clustersim.inference.fit import MeasuredRows, fit_rows
-from clustersim.inference.intervals import GUESSES, NORMAL_90, Spread
-from clustersim.inference.prediction import is_image, values_of_rows
+from clustersim.inference.intervals import GUESSES, KINDS, NORMAL_90, Spread
+from clustersim.inference.prediction import values_of_rows
 
 __all__ = ["FittedServing", "error_table", "fit_serving"]
 
 COVERAGE = 0.9
 MOST_OF_SOURCE = 10.0
 """Rows that a source counts as at most."""
-USUAL = Spread(0.45, 0.3)
+USUAL = Spread(0.35, 0.55, 0.3)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def fit_serving(measured: MeasuredRows, *, validate: bool = True) -> FittedServi
             out = measured.families == family
             found = fit_rows(measured.only(~out), begin=(language, images))
             left_out[out] = values_of_rows(measured.only(out).rows, *found)
-    image = is_image(measured.rows)
-    spread = _spread(measured, left_out, image) if validate else USUAL
+    spread = _spread(measured, left_out) if validate else USUAL
     rows = pd.DataFrame(
         {
             **{name: measured.table[name] for name in ("id", "family", "chip", "phase", "quality")},
@@ -66,8 +65,7 @@ def fit_serving(measured: MeasuredRows, *, validate: bool = True) -> FittedServi
             "fitted": fitted,
             "left_out": left_out,
             "spread": [
-                spread.of_row(images=bool(kind), guessed=row.guessed)
-                for row, kind in zip(measured.rows, image, strict=True)
+                spread.of_row(row.kind, row.guessed) for row in measured.rows
             ],
             "used": measured.fitted,
         }
@@ -76,22 +74,30 @@ def fit_serving(measured: MeasuredRows, *, validate: bool = True) -> FittedServi
     return FittedServing(ServingCalibration(language, images, spread, facts), rows)
 
 
-def _spread(measured: MeasuredRows, left_out: Floats, image: np.ndarray) -> Spread:
+def _spread(measured: MeasuredRows, left_out: Floats) -> Spread:
     """Return the spread with which 90 % of the left-out values are within their intervals."""
     off = np.abs(np.log(left_out / measured.measured))
     extra = np.array([sum(GUESSES[name] ** 2 for name in row.guessed) for row in measured.rows])
-    sizes = Counter(measured.families)
-    weight = np.array([min(1.0, MOST_OF_SOURCE / sizes[family]) for family in measured.families])
+    kinds = np.array([row.kind for row in measured.rows])
+    sizes = Counter(zip(kinds, measured.families, strict=True))
+    weight = np.array(
+        [
+            min(1.0, MOST_OF_SOURCE / sizes[kind, family])
+            for kind, family in zip(kinds, measured.families, strict=True)
+        ]
+    )
     found = []
-    for kind in (False, True):
-        some = (image == kind) & measured.fitted
+    for kind in KINDS:
+        some = (kinds == kind) & measured.fitted
         # The own spread that each row needs to be within its interval.
         need = np.sqrt(np.maximum((off[some] / NORMAL_90) ** 2 - extra[some], 0.0))
+        if not len(need):
+            found.append(float(getattr(USUAL, kind)))
+            continue
         order = np.argsort(need)
         share = np.cumsum(weight[some][order]) / weight[some].sum()
-        place = min(int(np.searchsorted(share, COVERAGE)), len(order) - 1)
-        found.append(float(need[order][place]) if len(order) else np.nan)
-    return Spread(*(own if own > 0 else usual for own, usual in zip(found, (USUAL.language, USUAL.images), strict=True)))
+        found.append(float(need[order][min(np.searchsorted(share, COVERAGE), len(order) - 1)]))
+    return Spread(*found)
 
 
 def _facts(rows: pd.DataFrame, language: Effects, images: Effects) -> Mapping[str, float]:

@@ -38,7 +38,9 @@ CROWD = 70.0
 """A source with this many rows counts as half of them."""
 GUESSED = 0.5
 """Added share of the variance for each assumption of a row."""
-MOST_EVALUATIONS = 25
+MOST_EVALUATIONS = 40
+STEP = 1e-5
+TINY = 1e-14
 
 
 @dataclass(frozen=True)
@@ -204,13 +206,30 @@ def _fit(
     ) * spread
     log_value, scatter = np.log(measured.measured), scatter_of(measured)
 
+    def log_values(offsets: Floats) -> Floats:
+        found = predict([p.natural(one) for p, one in zip(parameters, offsets, strict=True)])
+        return (np.log(found) - log_value) / scatter
+
     def deviations(scaled: Floats) -> Floats:
-        values = [p.natural(one @ scaled) for p, one in zip(parameters, design, strict=True)]
-        off = (np.log(predict(values)) - log_value) / scatter
+        off = log_values(design @ scaled)
         bent = BEND * np.sqrt(2.0 * (np.sqrt(1.0 + (off / BEND) ** 2) - 1.0))
         return np.concatenate([np.sign(off) * bent, scaled])
 
+    def slopes(scaled: Floats) -> Floats:
+        # A row depends on its own coefficients only, so one change of each coefficient is enough.
+        offsets = design @ scaled
+        off = log_values(offsets)
+        changes = STEP * np.eye(len(parameters))[:, :, None]
+        by_coefficient = [(log_values(offsets + change) - off) / STEP for change in changes]
+        root = np.sqrt(1.0 + (off / BEND) ** 2)
+        size = np.sqrt(2.0 * np.maximum(root - 1.0, TINY))
+        bend = np.abs(off) / BEND / root / size
+        rows = np.einsum("pr,prk->rk", np.array(by_coefficient), design) * bend[:, None]
+        return np.concatenate([rows, np.eye(len(scaled))])
+
     start = np.array([begin.offsets.get(key, 0.0) for key in keys]) / spread
-    found = least_squares(deviations, start, max_nfev=MOST_EVALUATIONS, ftol=1e-5, xtol=1e-5)
+    found = least_squares(
+        deviations, start, jac=slopes, max_nfev=MOST_EVALUATIONS, ftol=1e-6, xtol=1e-6
+    )
     offsets = found.x * spread
     return Effects({key: float(value) for key, value in zip(keys, offsets, strict=True)})

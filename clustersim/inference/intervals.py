@@ -10,7 +10,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 
-__all__ = ["GUESSES", "Spread"]
+__all__ = ["GUESSES", "KINDS", "NORMAL_90", "Spread", "bounds"]
 
 GUESSES: Mapping[str, float] = {
     "lengths": 0.30,
@@ -27,6 +27,8 @@ GUESSES: Mapping[str, float] = {
 requests in flight, of the plan, of the precision, of the model's shape or size, of the resolution,
 frames or steps of an image or video, and for a chip whose architecture, or an engine, that no
 measurement has."""
+KINDS = ("steady", "burst", "images")
+"""Kinds of rows whose errors differ."""
 NORMAL_90 = 1.6449
 """Half-width of the 90 % interval of a standard normal distribution."""
 
@@ -37,33 +39,35 @@ class Spread:
 
     Attributes
     ----------
-    language, images : float
-        With all cells that matter given. It is set so that 90 % of the values of left-out sources
-        are within their intervals, each source counting the same up to ten of its values.
+    steady, burst, images : float
+        For language models in the long run, for short runs whose requests arrive at once, and for
+        images and videos, with all cells that matter given. They are set so that 90 % of the values
+        of left-out sources are within their intervals; a source counts as ten values at most.
     """
 
-    language: float
+    steady: float
+    burst: float
     images: float
 
-    def of_row(self, *, images: bool, guessed: Collection[str]) -> float:
-        """Return the standard deviation for one row with some assumptions.
+    def of_row(self, kind: str, guessed: Collection[str]) -> float:
+        """Return the standard deviation for one row of a kind with some assumptions.
 
         Examples
         --------
-        >>> Spread(0.4, 0.2).of_row(images=False, guessed=["batch"])
+        >>> Spread(0.4, 0.6, 0.2).of_row("steady", ["batch"])
         0.5
         """
-        own = self.images if images else self.language
+        own = float(getattr(self, kind))
         return float(np.sqrt(own**2 + sum(GUESSES[name] ** 2 for name in guessed)))
 
     def data(self) -> dict[str, float]:
         """Return the numbers as plain data."""
-        return {"language": round(self.language, 4), "images": round(self.images, 4)}
+        return {kind: round(float(getattr(self, kind)), 4) for kind in KINDS}
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Spread:
         """Return the spread from plain data."""
-        return cls(float(data["language"]), float(data["images"]))
+        return cls(*(float(data[kind]) for kind in KINDS))
 
 
 def bounds(values: Floats, spread: Floats) -> tuple[Floats, Floats]:

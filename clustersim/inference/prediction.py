@@ -108,10 +108,9 @@ def predict_rows(rows: Sequence[ServedRow], calibration: ServingCalibration) -> 
     spread = np.array(
         [
             calibration.spread.of_row(
-                images=bool(image),
-                guessed=row.guessed | ({"chip"} if row.labels["chip"] not in known else set()),
+                row.kind, row.guessed | ({"chip"} if row.labels["chip"] not in known else set())
             )
-            for row, image in zip(rows, is_image(rows), strict=True)
+            for row in rows
         ]
     )
     return Predicted(value, *bounds(value, spread))

@@ -19,6 +19,11 @@ REDUCED_POWER = 1.2
 """Time of a run at the best performance per watt (MaxQ of MLPerf) over that of a normal run."""
 WITHIN_LIMITS = 1.05
 """Time of a server that must keep latency limits (Server scenario of MLPerf) over an offline one."""
+_TUNED = re.compile(
+    r"blog|paper|arxiv|profil|performance overview|best (?:practice|performance)|submission|"
+    r"results|inference system"
+)
+"""Sources that describe a deployment which its publisher tuned."""
 _BURST = re.compile(r"at once|requests at \d+/s|user report")
 
 
@@ -28,6 +33,7 @@ class Run(NamedTuple):
     burst: float
     varied: bool
     balanced: bool
+    tuned: bool
     slower: float
     most_sequences: float
 
@@ -99,6 +105,7 @@ def run_of_row(row: RowValues, replicas: float) -> Run:
     return Run(
         burst=burst,
         varied="sharegpt" in said,
+        tuned=bool(_TUNED.search(row.text("source").lower())),
         balanced="balance" in said and "simulated" in said,
         slower=slower,
         most_sequences=float(most[1]) if most else np.nan,

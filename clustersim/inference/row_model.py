@@ -27,8 +27,10 @@ _COLUMNS = {
 }
 LARGE = 2e11
 """Unlisted mixtures with at least this many parameters are taken to be served in 8 bits."""
-ROOM = 0.97
-"""Share of the memory that weights can take at most."""
+ROOM = 0.85
+FULL = 0.98
+"""Share of the memory that weights take at most if their precision is assumed, and if it is stated
+(so that some memory remains for the cache)."""
 
 
 def model_of_row(row: RowValues, catalogue: Catalogue, *, images: bool) -> ServedModel:
@@ -88,16 +90,20 @@ def weights_of_row(
     if found is None:
         found = model.weights
         if model.name == "unknown" and model.n_experts and model.params >= LARGE:
-            found = "fp8" if "fp8" in chip.peak_flops else "int8"
+            found = "fp8"
+        if found == "fp8" and compute_peak(chip, "fp8")[0] != "fp8":
+            # A chip without FP8 is served with weights converted to INT8, if it has that.
+            found = "int8" if compute_peak(chip, "int8")[0] == "int8" else found
         if "submission" in row.text("engine").lower():
             # MLPerf's closed division allows FP8 and FP4, and submitters use what a chip has.
             own = [name for name in ("fp8", "fp4") if compute_peak(chip, name)[0] == name]
             found = own[-1] if own else found
         row.assume("precision", f"weight_precision: {found} is assumed.")
+    room = ROOM if "precision" in row.guessed else FULL
     for narrower in ("fp8", "int4"):
         size = model.params * PRECISIONS[found].weight_bytes
         less = PRECISIONS[narrower].weight_bytes < PRECISIONS[found].weight_bytes
-        if less and size > ROOM * devices * chip.hbm_bytes * BINARY:
+        if less and size > room * devices * chip.hbm_bytes * BINARY:
             row.assume("precision", f"Weights in {found} do not fit; {narrower} is assumed.")
             found = narrower
     if found == "int4" and chip.vendor.lower() == "huawei":

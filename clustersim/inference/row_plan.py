@@ -21,6 +21,8 @@ DIES = {"910C": 2.0}
 FULL = 0.6
 """Share of the memory that weights take at most if the plan is chosen here."""
 NODE = 8.0
+WIDE = 32.0
+"""Devices of an instance of a large mixture whose size is unknown."""
 
 
 class Layout(NamedTuple):
@@ -71,6 +73,7 @@ def layout_of_row(
     *,
     count: float,
     engine: str,
+    apart: bool,
 ) -> Layout:
     """Return the plan of a row; sizes that are blank are chosen so that the weights fit.
 
@@ -86,6 +89,9 @@ def layout_of_row(
     count : float
         Devices of one chip.
     engine : str
+    apart : bool
+        Whether prefill and decoding run on instances of their own. Large mixtures then usually
+        spread their experts widely.
     """
     sizes = {name: row.number(name, whole=True) for name in ("tp", "pp", "dp", "ep")}
     least = model.params * PRECISIONS[weights].weight_bytes / (FULL * chip.hbm_bytes * BINARY)
@@ -94,6 +100,8 @@ def layout_of_row(
         devices = size_of_plan(sizes)
         if devices == 1.0:
             devices = 2.0 ** np.ceil(np.log2(max(1.0, least)))
+            if model.n_experts > 0 and devices >= NODE and apart:
+                devices = max(devices, WIDE)
         row.assume("plan", f"n_chips: {devices / count:g} is assumed.")
     elif count > 1 and size_of_plan(sizes) <= n_chips:
         # The plan counts packages, each of which is a tensor-parallel group of its dies.

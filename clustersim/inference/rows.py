@@ -55,6 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "measure": ", ".join(MEASURES),
     "tpot_ms": "time per output token, which sets the batch of a decode row without one",
     "engine": "serving engine and version",
+    "source": "a blog, paper, submission or guide to best performance means a tuned deployment",
     "spec_decoding": "n, or y (kind, draft tokens, accept tokens)",
     "notes": "read: attention data-parallel, sent at once, ShareGPT, N sequences at most, MaxQ",
 }
@@ -98,6 +99,13 @@ class ServedRow:
     notes: tuple[str, ...]
     guessed: frozenset[str]
 
+    @property
+    def kind(self) -> str:
+        """Kind of row, from :data:`clustersim.inference.intervals.KINDS`."""
+        if isinstance(self.task, ImageTask):
+            return "images"
+        return "steady" if np.isnan(self.task.burst) else "burst"
+
 
 def read_row(values: Mapping[str, Any], catalogue: Catalogue) -> ServedRow:
     """Read one row; what is blank is assumed.
@@ -117,7 +125,7 @@ def read_row(values: Mapping[str, Any], catalogue: Catalogue) -> ServedRow:
         raise RowError(f"measure: {measure!r} is not a measure of {model.name}, a model of {kind}")
     phase = _phase(row, measure)
     engine = engine_of(row.text("engine"))
-    if engine == "other":
+    if engine == "other" and not images:
         row.assume("engine", "The engine is not listed; a usual one is assumed.")
     labels = _labels(row, chip, engine, model, images=images)
     if images:
@@ -174,7 +182,16 @@ def _instance(
     device, count = device_of(chip)
     n_chips = row.number("n_chips")
     weights = weights_of_row(row, device, model, n_chips * count)
-    layout = layout_of_row(row, n_chips, device, model, weights, count=count, engine=engine)
+    layout = layout_of_row(
+        row,
+        n_chips,
+        device,
+        model,
+        weights,
+        count=count,
+        engine=engine,
+        apart=phase in ("prefill", "decode"),
+    )
     input_len, output_len = lengths_of_row(row, model, phase, measure)
     replicas = max(1.0, layout.devices / (layout.tp * layout.pp))
     run = run_of_row(row, replicas)
@@ -211,6 +228,7 @@ def _instance(
         burst=run.burst,
         varied=float(run.varied),
         balanced=float(run.balanced),
+        tuned=float(run.tuned),
         slower=run.slower,
     )
     return instance, count, tpot_s

@@ -63,6 +63,8 @@ class Instance:
         1 if the lengths of outputs vary widely.
     balanced : float
         1 if tokens were spread evenly over the experts on purpose.
+    tuned : float
+        1 if the publisher tuned the deployment, 0 for a usual one.
     slower : float
         Known factor of time, such as a reduced power limit.
     """
@@ -85,6 +87,7 @@ class Instance:
     burst: float = np.nan
     varied: float = 0.0
     balanced: float = 0.0
+    tuned: float = 0.0
     slower: float = 1.0
 
 
@@ -178,6 +181,7 @@ class Plans(Columns):
     burst: Floats
     varied: Floats
     balanced: Floats
+    tuned: Floats
     slower: Floats
 
     @property

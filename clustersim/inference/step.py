@@ -167,7 +167,9 @@ def _network_seconds(tokens: Floats, work: Floats, settings: Settings, c: Coeffi
     models, plans, links = settings.models, settings.plans, settings.chips.links
     size = tokens * models.hidden * ACTIVATION
     one = np.ones_like(size)
-    reduced = np.where(plans.tp > 1, all_reduce_seconds(size, plans.tp, one, links), 0.0)
+    start = all_reduce_seconds(one, plans.tp, one, links)
+    moved = np.maximum(all_reduce_seconds(size, plans.tp, one, links) - start, 0.0)
+    reduced = np.where(plans.tp > 1, c.start_up * start + c.collective * moved, 0.0)
     shared = plans.replicas > 1
     sums = np.where(shared, models.layers, 2.0 * models.layers)
     copies = np.minimum(models.top_k, plans.expert_chips)
@@ -175,7 +177,7 @@ def _network_seconds(tokens: Floats, work: Floats, settings: Settings, c: Coeffi
     exchanged = np.where(shared, 1.5 * there * models.moe_layers, 0.0)
     exchanged = c.exchange * exchanged
     behind = np.minimum(c.hidden, 1.0) * np.minimum(exchanged, work)
-    return c.collective * sums * reduced + exchanged - behind
+    return sums * reduced + exchanged - behind
 
 
 def _larger(first: Floats, second: Floats) -> Floats:

@@ -110,7 +110,8 @@ def serve(settings: Settings, c: Coefficients, batch: Floats | None = None) -> S
         batch = np.maximum(batch, 1.0 / plans.replicas)
     tokens = accepted_tokens(settings, c)
     slower = plans.slower * np.where(np.isnan(plans.burst), 1.0, c.burst)
-    pace = c.decode * slower * plans.pp
+    slower = slower * np.where(plans.tuned > 0, c.tuned, 1.0)
+    pace = c.decode * slower
     step, decode_s = _step(settings, c, batch)
     chunk_pass, prefill_s = _prefill(settings, c)
     prefill_s = c.prefill * slower * prefill_s
@@ -125,7 +126,11 @@ def serve(settings: Settings, c: Coefficients, batch: Floats | None = None) -> S
 
 
 def _step(settings: Settings, c: Coefficients, batch: Floats) -> tuple[PassTime, Floats]:
-    """Return one decoding step and its seconds with drafts, before the fitted factors."""
+    """Return one decoding step and its seconds with drafts, before the fitted factors.
+
+    With pipeline stages, as many parts of the batch are under way, each in another stage. Every
+    part gains a token in the time of one part in all stages.
+    """
     plans = settings.plans
     part = batch / plans.pp
     context = plans.input_len + HELD * plans.output_len
@@ -174,7 +179,7 @@ def batch_for_tpot(settings: Settings, c: Coefficients, tpot_s: Floats) -> Float
     grid = np.linspace(np.zeros_like(least), np.log(MOST_BATCH / least), GRID)
     batches = least * np.exp(grid)
     _, seconds = _step(settings, c, batches)
-    pace = c.decode * settings.plans.slower * settings.plans.pp
+    pace = c.decode * settings.plans.slower
     late = np.log(pace * seconds / accepted_tokens(settings, c)) - np.log(tpot_s)
     above = np.argmax(late > 0, axis=0)
     above = np.where(np.any(late > 0, axis=0), above, GRID - 1)
