@@ -28,6 +28,7 @@ COMMANDS = (
     "report",
     "explain",
     "estimate",
+    "serving",
     "traffic",
     "catalogue",
     "topology",

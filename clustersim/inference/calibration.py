@@ -24,6 +24,7 @@ __all__ = [
     "coefficients_of",
     "default_serving",
     "image_coefficients_of",
+    "load_serving",
 ]
 
 DATA = Path(__file__).parent / "data" / "serving.json"
@@ -161,6 +162,22 @@ def parse_serving(text: str, source: str) -> ServingCalibration:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         message = "is not a calibration that `clustersim fit --serving` wrote"
         raise InputError(source, f"{message} ({type(error).__name__})") from None
+
+
+def load_serving(path: str | Path) -> ServingCalibration:
+    """Read a calibration that ``clustersim fit --serving`` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise InputError(path, f"cannot be read: {reason}") from None
+    return parse_serving(text, str(path))
 
 
 @functools.cache

@@ -27,7 +27,7 @@ GUESSES: Mapping[str, float] = {
 requests in flight, of the plan, of the precision, of the model's shape or size, of the resolution,
 frames or steps of an image or video, and for a chip whose architecture, or an engine, that no
 measurement has."""
-KINDS = ("steady", "burst", "images")
+KINDS = ("steady", "burst", "images", "videos")
 """Kinds of rows whose errors differ."""
 NORMAL_90 = 1.6449
 """Half-width of the 90 % interval of a standard normal distribution."""
@@ -39,22 +39,23 @@ class Spread:
 
     Attributes
     ----------
-    steady, burst, images : float
-        For language models in the long run, for short runs whose requests arrive at once, and for
-        images and videos, with all cells that matter given. They are set so that 90 % of the values
+    steady, burst, images, videos : float
+        For language models in the long run, for short runs whose requests arrive at once, for
+        images and for videos, with all cells that matter given. They are set so that 90 % of the values
         of left-out sources are within their intervals; a source counts as ten values at most.
     """
 
     steady: float
     burst: float
     images: float
+    videos: float
 
     def of_row(self, kind: str, guessed: Collection[str]) -> float:
         """Return the standard deviation for one row of a kind with some assumptions.
 
         Examples
         --------
-        >>> Spread(0.4, 0.6, 0.2).of_row("steady", ["batch"])
+        >>> Spread(0.4, 0.6, 0.2, 0.2).of_row("steady", ["batch"])
         0.5
         """
         own = float(getattr(self, kind))

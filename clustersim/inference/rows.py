@@ -103,7 +103,7 @@ class ServedRow:
     def kind(self) -> str:
         """Kind of row, from :data:`clustersim.inference.intervals.KINDS`."""
         if isinstance(self.task, ImageTask):
-            return "images"
+            return "videos" if self.task.frames > 1 else "images"
         return "steady" if np.isnan(self.task.burst) else "burst"
 
 

@@ -109,8 +109,7 @@ def serve(settings: Settings, c: Coefficients, batch: Floats | None = None) -> S
         batch = np.minimum(np.minimum(asked, plans.sequences), np.maximum(fits, 1.0))
         batch = np.maximum(batch, 1.0 / plans.replicas)
     tokens = accepted_tokens(settings, c)
-    slower = plans.slower * np.where(np.isnan(plans.burst), 1.0, c.burst)
-    slower = slower * np.where(plans.tuned > 0, c.tuned, 1.0)
+    slower = _slower(settings, c)
     pace = c.decode * slower
     step, decode_s = _step(settings, c, batch)
     chunk_pass, prefill_s = _prefill(settings, c)
@@ -123,6 +122,13 @@ def serve(settings: Settings, c: Coefficients, batch: Floats | None = None) -> S
     return Service(
         batch, fits, tokens, prefill_s, pace * decode_s, request_s, chunk_pass, step
     )
+
+
+def _slower(settings: Settings, c: Coefficients) -> Floats:
+    """Return the factor of time by the kind of run and of deployment."""
+    plans = settings.plans
+    burst = np.where(np.isnan(plans.burst), 1.0, c.burst)
+    return plans.slower * burst * np.where(plans.tuned > 0, c.tuned, 1.0)
 
 
 def _step(settings: Settings, c: Coefficients, batch: Floats) -> tuple[PassTime, Floats]:
@@ -179,7 +185,7 @@ def batch_for_tpot(settings: Settings, c: Coefficients, tpot_s: Floats) -> Float
     grid = np.linspace(np.zeros_like(least), np.log(MOST_BATCH / least), GRID)
     batches = least * np.exp(grid)
     _, seconds = _step(settings, c, batches)
-    pace = c.decode * settings.plans.slower
+    pace = c.decode * _slower(settings, c)
     late = np.log(pace * seconds / accepted_tokens(settings, c)) - np.log(tpot_s)
     above = np.argmax(late > 0, axis=0)
     above = np.where(np.any(late > 0, axis=0), above, GRID - 1)
