@@ -57,7 +57,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_one(one: argparse._ArgumentGroup) -> None:
-    one.add_argument("--model", metavar="NAME", help="model in the catalogue, or listed for serving")
+    one.add_argument(
+        "--model", metavar="NAME", help="model in the catalogue, or listed for serving"
+    )
     one.add_argument("--accelerator", metavar="NAME", help="chip in the catalogue")
     one.add_argument("--count", type=whole_number, metavar="N", help="chips of the instance")
     one.add_argument(

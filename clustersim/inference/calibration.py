@@ -115,7 +115,9 @@ class ServingCalibration:
         return f"{lines}\n"
 
 
-def coefficients_of(effects: Effects, labels: Sequence[Labels], *, new: bool = True) -> Coefficients:
+def coefficients_of(
+    effects: Effects, labels: Sequence[Labels], *, new: bool = True
+) -> Coefficients:
     """Return the coefficients of language models for rows with the given labels.
 
     Examples
@@ -158,7 +160,7 @@ def parse_serving(text: str, source: str) -> ServingCalibration:
             for name in ("language", "images")
         ]
         spread = Spread.of(content["spread"])
-        return ServingCalibration(*parts, spread, dict(content["facts"]))
+        return ServingCalibration(parts[0], parts[1], spread, dict(content["facts"]))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         message = "is not a calibration that `clustersim fit --serving` wrote"
         raise InputError(source, f"{message} ({type(error).__name__})") from None

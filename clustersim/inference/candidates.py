@@ -38,8 +38,8 @@ class Candidate(NamedTuple):
 def candidate_plans(model: ServedModel, devices: int) -> Iterator[Candidate]:
     """Yield the plans of an instance.
 
-    Attention is split among 1, 2, 4 ... chips. The experts of a mixture are split like attention, or
-    placed as a whole on all chips of the instance.
+    Attention is split among 1, 2, 4 ... chips. The experts of a mixture are split like attention,
+    or placed as a whole on all chips of the instance.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from clustersim.inference.intervals import bounds
 from clustersim.inference.model_facts import is_diffusion, served_model
 from clustersim.inference.precisions import PRECISIONS
 from clustersim.inference.row_plan import device_of
+from clustersim.inference.served_model import ServedModel
 from clustersim.inference.serving import (
     ServingEstimate,
     ServingLoad,
@@ -28,7 +29,6 @@ from clustersim.inference.serving import (
     released_weights,
     served_options,
 )
-from clustersim.inference.served_model import ServedModel
 
 __all__ = ["serving_capacity", "video_capacity"]
 
@@ -78,7 +78,9 @@ def serving_capacity(
     load = ServingLoad(tpot_s=0.05) if load is None else load
     problems = load_problems(load)
     if load.batch is not None:
-        problems.append("batch: the capacity of a chip follows from a limit of latency, not a batch")
+        problems.append(
+            "batch: the capacity of a chip follows from a limit of latency, not a batch"
+        )
     if problems:
         raise InputError("serving capacity", problems)
     rows = []

@@ -64,9 +64,7 @@ def fit_serving(measured: MeasuredRows, *, validate: bool = True) -> FittedServi
             "measured": measured.measured,
             "fitted": fitted,
             "left_out": left_out,
-            "spread": [
-                spread.of_row(row.kind, row.guessed) for row in measured.rows
-            ],
+            "spread": [spread.of_row(row.kind, row.guessed) for row in measured.rows],
             "used": measured.fitted,
         }
     )
@@ -114,7 +112,7 @@ def _facts(rows: pd.DataFrame, language: Effects, images: Effects) -> Mapping[st
 
 def _within(rows: pd.DataFrame) -> pd.Series[bool]:
     off = np.abs(np.log(rows["left_out"] / rows["measured"]))
-    return off <= NORMAL_90 * rows["spread"]
+    return pd.Series(off <= NORMAL_90 * rows["spread"], index=rows.index)
 
 
 def error_table(rows: pd.DataFrame, by: tuple[str, ...] = ("chip", "phase")) -> pd.DataFrame:

@@ -111,9 +111,7 @@ def read_measured(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Me
         rows.append(row)
         values.append(value)
         kept.append(place)
-    return MeasuredRows(
-        table.iloc[kept].reset_index(drop=True), rows, np.array(values), left_out
-    )
+    return MeasuredRows(table.iloc[kept].reset_index(drop=True), rows, np.array(values), left_out)
 
 
 @functools.cache
@@ -139,7 +137,9 @@ def scatter_of(measured: MeasuredRows) -> Floats:
     return np.array(found)
 
 
-def fit_rows(measured: MeasuredRows, begin: tuple[Effects, Effects] | None = None) -> tuple[Effects, Effects]:
+def fit_rows(
+    measured: MeasuredRows, begin: tuple[Effects, Effects] | None = None
+) -> tuple[Effects, Effects]:
     """Fit the coefficients of language models and of images.
 
     Parameters
@@ -154,21 +154,16 @@ def fit_rows(measured: MeasuredRows, begin: tuple[Effects, Effects] | None = Non
     """
     used = measured.only(measured.fitted)
     image = is_image(used.rows)
-    found = []
-    for kind, parameters, build, model in (
-        (False, PARAMETERS, Coefficients, language_model),
-        (True, IMAGE_PARAMETERS, ImageCoefficients, image_model),
-    ):
-        some = used.only(image == kind)
-        if not some.rows:
-            found.append(Effects())
-            continue
-        start = Effects() if begin is None else begin[int(kind)]
-        predict = model(some.rows)
-        found.append(
-            _fit(some, parameters, lambda values: predict(build(*values)), start)  # noqa: B023
-        )
-    return found[0], found[1]
+    language, images = (Effects(), Effects()) if begin is None else begin
+    some = used.only(~image)
+    if some.rows:
+        of_text = language_model(some.rows)
+        language = _fit(some, PARAMETERS, lambda v: of_text(Coefficients(*v)), language)
+    some = used.only(image)
+    if some.rows:
+        of_image = image_model(some.rows)
+        images = _fit(some, IMAGE_PARAMETERS, lambda v: of_image(ImageCoefficients(*v)), images)
+    return language, images
 
 
 def _keys(parameters: Sequence[Parameter], rows: Sequence[ServedRow]) -> list[Key]:
@@ -194,16 +189,22 @@ def _fit(
     spread = np.array(
         [by_name[n].effects[level] if level else by_name[n].spread for n, level, _ in keys]
     )
-    design = np.array(
-        [
+    design = (
+        np.array(
             [
-                [name == parameter.name and row.labels.get(level, "") == label for name, level, label in keys]
-                for row in measured.rows
-            ]
-            for parameter in parameters
-        ],
-        dtype=np.float64,
-    ) * spread
+                [
+                    [
+                        name == parameter.name and row.labels.get(level, "") == label
+                        for name, level, label in keys
+                    ]
+                    for row in measured.rows
+                ]
+                for parameter in parameters
+            ],
+            dtype=np.float64,
+        )
+        * spread
+    )
     log_value, scatter = np.log(measured.measured), scatter_of(measured)
 
     def log_values(offsets: Floats) -> Floats:

@@ -1,15 +1,14 @@
 """Time to make images and videos: denoising steps of a diffusion transformer, and decoding.
 
-One pass of the transformer processes all tokens of the image or video. Its FLOPs are ``2 p N`` for
-the p parameters that process a token, and ``4 N (N + t) h`` a layer for attention over N tokens and
-t text tokens, each way; linear attention takes ``4 N h d`` with heads of width d. The passes of all
-steps are shared by the chips (sequence parallelism); the text encoder, the autoencoder and the start
-are not.
+One pass of the transformer processes all N tokens of the image or video, and those of the text. Its
+FLOPs are ``2 p N`` for the p parameters that process a token, and ``4 N^2 h`` in each layer for
+attention over heads of width h in all; linear attention takes ``4 N h d`` with heads of width d.
+The passes of all steps are shared by the chips (sequence parallelism); the text encoder, the
+autoencoder and the start are not.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -124,12 +123,22 @@ class ImageTasks(Columns):
             )
             for one in tasks
         ]
-        columns = np.array(rows, dtype=np.float64).reshape(len(rows), -1).T
+        moved, layers, message, passes, pixels, n_chips, compiled, narrow, slower = (
+            np.array(rows, dtype=np.float64).reshape(len(rows), -1).T
+        )
         balance = [c.peak_flops["bf16"] / c.hbm_Bps / USUAL_BALANCE for c in chips]
         return cls(
-            flops[:, 0],
-            flops[:, 1],
-            *columns,
+            products=flops[:, 0],
+            scores=flops[:, 1],
+            moved=moved,
+            layers=layers,
+            message=message,
+            passes=passes,
+            pixels=pixels,
+            n_chips=n_chips,
+            compiled=compiled,
+            narrow=narrow,
+            slower=slower,
             product_flops=rates.bf16_flops,
             attention_flops=rates.attention_flops,
             stream_Bps=rates.memory_Bps,

@@ -41,8 +41,9 @@ class Spread:
     ----------
     steady, burst, images, videos : float
         For language models in the long run, for short runs whose requests arrive at once, for
-        images and for videos, with all cells that matter given. They are set so that 90 % of the values
-        of left-out sources are within their intervals; a source counts as ten values at most.
+        images and for videos, with all cells that matter given. They are set so that 90 % of the
+        values of left-out sources are within their intervals; a source counts as ten values at
+        most.
     """
 
     steady: float

@@ -23,7 +23,10 @@ from clustersim.inference.served_model import (
 __all__ = ["known_model", "served_model", "with_given"]
 
 DATA = Path(__file__).parent / "data" / "models.yaml"
-_ENDINGS = r"-(instruct|chat|it|base|hf|preview|fp8|bf16|nvfp4|fp4|mxfp4|awq|gptq|w8a8|w4a8|w4a16|int8|int4|dynamic|dev|2507|thinking-2507|instruct-2507)$"
+_ENDINGS = (
+    r"-(instruct|chat|it|base|hf|preview|dev|dynamic|(thinking-|instruct-)?2507"
+    r"|fp8|bf16|nvfp4|fp4|mxfp4|awq|gptq|w8a8|w4a8|w4a16|int8|int4)$"
+)
 """Endings of a model's name that do not change its shape."""
 
 
@@ -31,7 +34,7 @@ class ModelFacts(FileModel):
     """One entry of ``data/models.yaml``; numbers as in :class:`ServedModel`."""
 
     shape: str | None = None
-    aliases: list[str] = []
+    aliases: tuple[str, ...] = ()
     source: str
     kind: str | None = None
     layers: float | None = None
@@ -134,7 +137,9 @@ def served_model(name: str, catalogue: Catalogue | None = None) -> ServedModel:
     return found
 
 
-def with_given(known: ServedModel | None, given: Mapping[str, float], attention: str) -> ServedModel:
+def with_given(
+    known: ServedModel | None, given: Mapping[str, float], attention: str
+) -> ServedModel:
     """Return a model with the numbers of a table, which take precedence over known ones.
 
     Parameters
@@ -150,7 +155,7 @@ def with_given(known: ServedModel | None, given: Mapping[str, float], attention:
         layers = given.get("layers", known.layers)
         if known.attention_layers == known.layers:
             given = {**given, "attention_layers": layers}
-        return dataclasses.replace(known, **given)
+        return dataclasses.replace(known, **given)  # type: ignore[arg-type]
     params = given["params"]
     active = given.get("active_params", params)
     mixture = active < 0.9 * params or given.get("n_experts", 0.0) > 0

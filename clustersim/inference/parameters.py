@@ -90,7 +90,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         0.3,
         "FlashMLA: up to 660 TFLOP/s on H800",
     ),
-    Parameter("layer_s", "seconds of a layer that no work hides", 12e-6, 0.5, "six kernels of 2 us"),
+    Parameter(
+        "layer_s", "seconds of a layer that no work hides", 12e-6, 0.5, "six kernels of 2 us"
+    ),
     Parameter("step_s", "seconds of the host in a step", 2e-3, 0.5, "scheduler, sampling", _HOST),
     Parameter(
         "sequence_s",
@@ -179,9 +181,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 """Coefficients of language models."""
 
 IMAGE_PARAMETERS: tuple[Parameter, ...] = (
-    Parameter(
-        "product", "time of products over training's", 1.1, 0.2, _TRAINING, {"chip": 0.15}
-    ),
+    Parameter("product", "time of products over training's", 1.1, 0.2, _TRAINING, {"chip": 0.15}),
     Parameter("narrow", "as for language models, in FP8", 0.7, 0.2, "as for language models"),
     Parameter(
         "attention",

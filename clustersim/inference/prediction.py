@@ -89,7 +89,7 @@ def values_of_rows(
     image = is_image(rows)
     for kind in (False, True):
         places = np.flatnonzero(image == kind)
-        some = [rows[place] for place in places]
+        some = [rows[int(place)] for place in places]
         labels = [row.labels for row in some]
         if some and kind:
             found[places] = image_model(some)(image_coefficients_of(images, labels, new=new))

@@ -18,7 +18,7 @@ USUAL_BURST = 1000.0
 REDUCED_POWER = 1.2
 """Time of a run at the best performance per watt (MaxQ of MLPerf) over that of a normal run."""
 WITHIN_LIMITS = 1.05
-"""Time of a server that must keep latency limits (Server scenario of MLPerf) over an offline one."""
+"""Time of a server with limits of latency (Server scenario of MLPerf) over an offline one."""
 _TUNED = re.compile(
     r"blog|paper|arxiv|profil|performance overview|best (?:practice|performance)|submission|"
     r"results|inference system"

@@ -70,9 +70,7 @@ def _size_of_name(row: RowValues, name: str) -> dict[str, float]:
     return found
 
 
-def weights_of_row(
-    row: RowValues, chip: Accelerator, model: ServedModel, devices: float
-) -> str:
+def weights_of_row(row: RowValues, chip: Accelerator, model: ServedModel, devices: float) -> str:
     """Return the precision of the weights: stated, or that of the release if it fits.
 
     Parameters

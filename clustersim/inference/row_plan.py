@@ -106,9 +106,18 @@ def layout_of_row(
     elif count > 1 and size_of_plan(sizes) <= n_chips:
         # The plan counts packages, each of which is a tensor-parallel group of its dies.
         name = "ep" if np.isnan(sizes["tp"]) and np.isfinite(sizes["ep"]) else "tp"
-        sizes[name] = np.nan_to_num(sizes[name], nan=1.0) * count if size_of_plan(sizes) > 1 else np.nan
-    if devices < 1.0 or size_of_plan(sizes) > devices:
-        devices = max(1.0, size_of_plan(sizes))
+        sizes[name] = (
+            np.nan_to_num(sizes[name], nan=1.0) * count if size_of_plan(sizes) > 1 else np.nan
+        )
+    devices = max(1.0, devices)
+    whole, pp = sizes["tp"] * sizes["dp"], np.nan_to_num(sizes["pp"], nan=1.0)
+    if whole * pp > devices and np.nan_to_num(sizes["tp"], nan=1.0) <= devices:
+        # SGLang's count: attention is replicated within the tensor-parallel group.
+        sizes["ep"] = max(sizes["tp"], np.nan_to_num(sizes["ep"], nan=1.0))
+        sizes["tp"] = max(1.0, devices / sizes["dp"] / pp)
+    elif size_of_plan(sizes) > devices:
+        row.notes.append(f"The plan needs more than {n_chips:g} chips; the chips it needs count.")
+        devices = size_of_plan(sizes)
     return _layout(row, devices, sizes, model, least, engine)
 
 
@@ -146,4 +155,7 @@ def _layout(
         # TensorRT-LLM combines this with expert parallelism, SGLang by default does not.
         wide = wide or engine == "tensorrt-llm"
         expert_chips, tp = max(expert_chips, tp), 1.0
+    if mixture and expert_chips * pp < FULL * least and expert_chips < stage:
+        row.notes.append("The replicas share one set of experts, because each cannot hold it.")
+        expert_chips = stage
     return Layout(devices, float(tp), pp, float(expert_chips), wide)

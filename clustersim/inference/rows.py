@@ -234,9 +234,7 @@ def _instance(
     return instance, count, tpot_s
 
 
-def _image_task(
-    row: RowValues, chip: Accelerator, model: ServedModel, measure: str
-) -> ImageTask:
+def _image_task(row: RowValues, chip: Accelerator, model: ServedModel, measure: str) -> ImageTask:
     text = row.text("resolution").lower()
     found = re.search(r"(\d+)\s*[x×*]\s*(\d+)", text)
     size = (float(found[1]), float(found[2])) if found else _NAMED_SIZES.get(text)

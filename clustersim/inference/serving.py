@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, load_catalogue
 from clustersim.errors import InputError, unknown_name
@@ -200,7 +200,7 @@ def estimate_serving(
         problems.append(f"model: {shape.name} makes images or videos; this needs a language model")
     if problems:
         raise InputError("serving", problems)
-    device, dies = device_of(chip)
+    _, dies = device_of(chip)
     plans = [
         plan
         for plan in candidate_plans(shape, int(count * dies))
@@ -255,7 +255,7 @@ class ServedOptions:
     notes: tuple[str, ...]
 
     @property
-    def fits(self) -> Floats:
+    def fits(self) -> Bools:
         """Whether a plan serves at least one sequence within the limits."""
         return (self.service.memory_batch >= 1.0) & (self.limited > 0)
 
@@ -419,7 +419,10 @@ _GROUPS = {
 def parts_of(found: PassTime, place: int) -> dict[str, float]:
     """Return the seconds of one pass by part."""
     names = [name for group in _GROUPS.values() for name in group]
-    return {name: float(np.broadcast_to(getattr(found, name), found.work.shape)[place]) for name in names}
+    return {
+        name: float(np.broadcast_to(getattr(found, name), found.work.shape)[place])
+        for name in names
+    }
 
 
 def binding_part(found: PassTime, place: int) -> str:

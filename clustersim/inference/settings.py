@@ -209,11 +209,12 @@ def _chips(instances: Sequence[Instance]) -> Chips:
     coefficients = default_draw().for_chips(chips, stack="unknown")
     rates = rates_of(AcceleratorArrays.of(chips), coefficients)
     peaks = [compute_peak(one.chip, one.weights) for one in instances]
-    scale = np.array([peak / chip.peak_flops["bf16"] for (_, peak), chip in zip(peaks, chips)])
+    bf16 = np.array([chip.peak_flops["bf16"] for chip in chips])
+    scale = np.array([peak for _, peak in peaks]) / bf16
     bits = {"bf16": 0.0, "fp8": 1.0, "int8": 1.0, "fp4": 2.0}
     return Chips(
         product_flops=rates.bf16_flops * scale,
-        balance=np.array([c.peak_flops["bf16"] / c.hbm_Bps / USUAL_BALANCE for c in chips]) ** ROOM,
+        balance=(bf16 / np.array([chip.hbm_Bps for chip in chips]) / USUAL_BALANCE) ** ROOM,
         narrow=np.array([bits[name] for name, _ in peaks]),
         attention_flops=rates.attention_flops,
         stream_Bps=rates.memory_Bps,

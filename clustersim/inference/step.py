@@ -91,7 +91,7 @@ def pass_seconds(
     decode : bool
         Whether queries read the cache (and, with MLA, meet the compressed keys).
     """
-    models, plans = settings.models, settings.plans
+    models = settings.models
     products, weights = _product_seconds(tokens, settings, c)
     cache, scores = _attention_seconds(tokens, sequences, context, settings, c, decode=decode)
     work = sum(_larger(f, r) for f, r in zip(products, weights, strict=True))
@@ -124,7 +124,9 @@ def _product_seconds(tokens: Floats, settings: Settings, c: Coefficients) -> tup
     every = tokens * plans.replicas
     whole = plans.distributed > 0
     load = np.where(whole & (plans.balanced == 0), c.imbalance, 1.0)
-    split = np.where(whole, np.maximum(plans.expert_chips / models.n_experts, 1.0), plans.expert_chips)
+    split = np.where(
+        whole, np.maximum(plans.expert_chips / models.n_experts, 1.0), plans.expert_chips
+    )
     tiles = 1.0 + c.narrow_expert * split / models.expert_width
     grouped = 1.0 + (c.grouped * tiles * slower - 1.0) * chips.balance
     routed = models.routed_params / plans.expert_chips
@@ -177,7 +179,7 @@ def _network_seconds(tokens: Floats, work: Floats, settings: Settings, c: Coeffi
     exchanged = np.where(shared, 1.5 * there * models.moe_layers, 0.0)
     exchanged = c.exchange * exchanged
     behind = np.minimum(c.hidden, 1.0) * np.minimum(exchanged, work)
-    return sums * reduced + exchanged - behind
+    return np.asarray(sums * reduced + exchanged - behind)
 
 
 def _larger(first: Floats, second: Floats) -> Floats:

@@ -139,7 +139,9 @@ def _check(table: pd.DataFrame, source: str) -> None:
         for name in ("chip", "measure")
         if name not in names
     ]
-    problems += [f"{name}: the column occurs twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [
+        f"{name}: the column occurs twice" for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
     if not problems and not len(table):
         problems.append("has no rows")
     if problems:

@@ -119,9 +119,7 @@ def serve(settings: Settings, c: Coefficients, batch: Floats | None = None) -> S
     decoding = plans.output_len * pace * decode_s / (batch * tokens)
     saved = np.minimum(c.overlap, 1.0) * np.minimum(prefill_s, decoding)
     request_s = prefill_s + decoding - saved + pace * _tail(settings, c) / tokens
-    return Service(
-        batch, fits, tokens, prefill_s, pace * decode_s, request_s, chunk_pass, step
-    )
+    return Service(batch, fits, tokens, prefill_s, pace * decode_s, request_s, chunk_pass, step)
 
 
 def _slower(settings: Settings, c: Coefficients) -> Floats:
