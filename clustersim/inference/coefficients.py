@@ -31,6 +31,7 @@ class Coefficients(_Rows):
     narrow: Floats
     grouped: Floats
     narrow_expert: Floats
+    few_rows: Floats
     weight_read: Floats
     cache_read: Floats
     attention: Floats

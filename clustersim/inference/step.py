@@ -127,13 +127,15 @@ def _product_seconds(tokens: Floats, settings: Settings, c: Coefficients) -> tup
     split = np.where(
         whole, np.maximum(plans.expert_chips / models.n_experts, 1.0), plans.expert_chips
     )
-    tiles = 1.0 + c.narrow_expert * split / models.expert_width
+    share = models.top_k / models.n_experts
+    used = expert_share(every, models)
+    rows = np.maximum(every, 1e-9) * share / np.maximum(used, 1e-12)
+    tiles = (1.0 + c.narrow_expert * split / models.expert_width) * (1.0 + c.few_rows / rows)
     grouped = 1.0 + (c.grouped * tiles * slower - 1.0) * chips.balance
     routed = models.routed_params / plans.expert_chips
-    share = models.top_k / models.n_experts
     routed_s = grouped * load * 2.0 * every * share * routed / rate
     read = models.weight_bytes / stream
-    return (dense_s, routed_s), (dense * read, expert_share(every, models) * routed * read)
+    return (dense_s, routed_s), (dense * read, used * routed * read)
 
 
 def _attention_seconds(
