@@ -23,6 +23,7 @@ _MLPERF: dict[str, Benchmark] = {
     "llama3-405b": Benchmark(9430, 685, 1, f"{_SETS}: LongBench and others, output 684.68"),
     "llama3-8b": Benchmark(778, 73, 1, f"{_SETS}: CNN-DailyMail"),
     "deepseek-v3": Benchmark(800, 3880, 1, f"{_SETS}: MATH, AIME, GPQA, MMLU-Pro, LiveCodeBench"),
+    "whisper-large-v3": Benchmark(1500, 100, 1, f"{_SETS}: LibriSpeech in pieces of 30 s"),
     "gpt-j-6b": Benchmark(870, 69, 4, f"{_SETS}: CNN-DailyMail, four beams"),
 }
 """Data sets of MLPerf Inference, from the reference implementations; mean outputs are those of the

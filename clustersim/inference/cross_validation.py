@@ -20,7 +20,7 @@ __all__ = ["FittedServing", "error_table", "fit_serving"]
 COVERAGE = 0.9
 MOST_OF_SOURCE = 10.0
 """Rows that a source counts as at most."""
-USUAL = Spread(0.35, 0.55, 0.4, 0.25)
+USUAL = Spread(0.35, 0.5, 0.55, 0.4, 0.25)
 
 
 @dataclass(frozen=True)

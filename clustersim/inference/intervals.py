@@ -20,14 +20,15 @@ GUESSES: Mapping[str, float] = {
     "shape": 0.15,
     "size": 0.30,
     "task": 1.0,
+    "passes": 0.5,
     "chip": 0.25,
     "engine": 0.15,
 }
 """Standard deviation of the logarithm that an assumption adds: of the lengths of requests, of the
 requests in flight, of the plan, of the precision, of the model's shape or size, of the resolution,
-frames or steps of an image or video, and for a chip whose architecture, or an engine, that no
-measurement has."""
-KINDS = ("steady", "burst", "images", "videos")
+frames or steps of an image or video, of the passes of an image model that is not listed, and for a
+chip whose architecture, or an engine, that no measurement has."""
+KINDS = ("steady", "other", "burst", "images", "videos")
 """Kinds of rows whose errors differ."""
 NORMAL_90 = 1.6449
 """Half-width of the 90 % interval of a standard normal distribution."""
@@ -39,14 +40,15 @@ class Spread:
 
     Attributes
     ----------
-    steady, burst, images, videos : float
-        For language models in the long run, for short runs whose requests arrive at once, for
-        images and for videos, with all cells that matter given. They are set so that 90 % of the
+    steady, other, burst, images, videos : float
+        For language models in the long run on NVIDIA's chips and on others, whose software changes
+        more, for short runs whose requests arrive at once, for images and for videos, with all cells that matter given. They are set so that 90 % of the
         values of left-out sources are within their intervals; a source counts as ten values at
         most.
     """
 
     steady: float
+    other: float
     burst: float
     images: float
     videos: float
@@ -56,7 +58,7 @@ class Spread:
 
         Examples
         --------
-        >>> Spread(0.4, 0.6, 0.2, 0.2).of_row("steady", ["batch"])
+        >>> Spread(0.4, 0.5, 0.6, 0.2, 0.2).of_row("steady", ["batch"])
         0.5
         """
         own = float(getattr(self, kind))

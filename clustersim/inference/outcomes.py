@@ -53,8 +53,13 @@ def language_values(
         service.decode_s / service.tokens,
         service.batch * service.request_s / plans.output_len,
     )
+    # A batch that is prefilled at once, a burst that is served in turn, or, in the long run, the
+    # prefill of another request with the probability that one is under way, and one step.
     waiting = np.where(np.isnan(plans.batch), 1.0, np.maximum(plans.batch, 1.0))
-    first_s = service.prefill_s * np.where(phase == "prefill", waiting, (waiting + 1.0) / 2.0)
+    in_turn = np.where(np.isnan(plans.burst), 1.0, (waiting + 1.0) / 2.0) * service.prefill_s
+    busy = np.minimum(service.prefill_s / service.request_s, 1.0) * service.prefill_s
+    steady = in_turn + np.where(np.isnan(plans.burst), busy + service.decode_s, 0.0)
+    first_s = np.where(phase == "prefill", waiting * service.prefill_s, steady)
     return np.select(
         [measure == name for name in LANGUAGE_MEASURES],
         [

@@ -43,11 +43,13 @@ def lengths_of_row(
 ) -> tuple[float, float]:
     """Return the tokens of a request in and out.
 
-    Blank lengths are those of MLPerf's data set for the model, otherwise 1,024. Lengths that do not
-    matter in a phase are not counted as assumed.
+    Blank lengths are 1,024, in submissions to MLPerf those of its data set for the model. Lengths
+    that do not matter in a phase are not counted as assumed.
     """
     given = [row.number(name) for name in ("input_len", "output_len")]
-    bench = benchmark_of(model.name)
+    said = f"{row.text('engine')} {row.text('source')} {row.text('family')}".lower()
+    of_mlperf = "mlperf" in said or "submission" in said
+    bench = benchmark_of(model.name) if of_mlperf else None
     usual = (bench.input_len, bench.output_len) if bench is not None else USUAL
     source = f" ({bench.source})" if bench is not None else ""
     matters = (phase != "decode" or np.isnan(given[1]), phase in ("both", "offline"))

@@ -11,7 +11,7 @@ from clustersim.inference.engines import BINARY
 from clustersim.inference.model_facts import known_model, with_given
 from clustersim.inference.precisions import PRECISIONS, compute_peak, precision_of
 from clustersim.inference.row_values import RowError, RowValues
-from clustersim.inference.served_model import ServedModel
+from clustersim.inference.served_model import ServedModel, diffusion_by_size
 
 __all__ = ["cache_bytes", "model_of_row", "weights_of_row"]
 
@@ -48,12 +48,14 @@ def model_of_row(row: RowValues, catalogue: Catalogue, *, images: bool) -> Serve
         value = row.number(column)
         if np.isfinite(value):
             given[attribute] = value * scale
-    if known is None and images:
-        raise RowError(f"model: {name or 'blank'!r} is not a known model of images or videos")
     if known is None and "params" not in given:
         given |= _size_of_name(row, name)
     if known is None:
         row.assume("shape", "The model is not listed; parts of its shape that are blank are usual.")
+    if images and known is None:
+        row.assume("passes", "Two passes in each step and a usual autoencoder are assumed.")
+        video = "video" in row.text("measure").lower()
+        return diffusion_by_size(f"{'video' if video else 'image'}-diffusion", given["params"])
     return with_given(known, given, row.text("attention"))
 
 

@@ -47,8 +47,8 @@ COLUMNS: Mapping[str, str] = {
     "ep": "chips among which whole experts are placed; blank: experts are split like attention",
     "concurrency": "requests in flight; blank: as many as engine and memory allow",
     "batch_per_chip": "sequences of a chip, instead of concurrency",
-    "input_len": "tokens of a prompt; blank: 1,024, or those of MLPerf's data set",
-    "output_len": "tokens of an answer; blank: 1,024, or those of MLPerf's data set",
+    "input_len": "tokens of a prompt; blank: 1,024, in MLPerf's submissions those of its data set",
+    "output_len": "tokens of an answer; blank: as for input_len",
     "resolution": "width x height of an image or video",
     "frames": "frames of a video",
     "steps": "denoising steps",
@@ -104,7 +104,12 @@ class ServedRow:
         """Kind of row, from :data:`clustersim.inference.intervals.KINDS`."""
         if isinstance(self.task, ImageTask):
             return "videos" if self.task.frames > 1 else "images"
-        return "steady" if np.isnan(self.task.burst) else "burst"
+        return kind_of(self.task.chip) if np.isnan(self.task.burst) else "burst"
+
+
+def kind_of(chip: Accelerator) -> str:
+    """Return the kind of row for a language model in the long run on a chip."""
+    return "steady" if chip.vendor == "NVIDIA" else "other"
 
 
 def read_row(values: Mapping[str, Any], catalogue: Catalogue) -> ServedRow:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from clustersim.catalogue import Model
 
-__all__ = ["DIFFUSION", "ServedModel", "shape_by_size"]
+__all__ = ["DIFFUSION", "ServedModel", "diffusion_by_size", "of_catalogue", "shape_by_size"]
 
+MOST_ROUTED = 0.99
+"""Share of the parameters that are routed experts at most, whatever numbers are given."""
 DIFFUSION = ("image-diffusion", "video-diffusion")
 
 
@@ -56,7 +58,7 @@ class ServedModel:
     >>> from clustersim.inference import served_model
     >>> model = served_model("DeepSeek-R1")
     >>> model.kv_elements, round(model.routed_params / 1e9)
-    (576.0, 653)
+    (576.0, 654)
     """
 
     name: str
@@ -116,7 +118,8 @@ class ServedModel:
         if self.n_experts <= self.top_k:
             return 0.0
         share = self.top_k / self.n_experts
-        return max(0.0, (self.params - self.active_params) / (1.0 - share))
+        found = (self.params - self.active_params) / (1.0 - share)
+        return min(max(0.0, found), MOST_ROUTED * self.params)
 
     @property
     def expert_width(self) -> float:
@@ -150,6 +153,34 @@ def of_catalogue(model: Model) -> dict[str, object]:
         "window": float(model.sliding_window),
         "windowed_layers": float(model.windowed_layers),
     }
+
+
+def diffusion_by_size(kind: str, params: float) -> ServedModel:
+    """Return a usual diffusion transformer of which only the size is known.
+
+    Its layers are as many and as wide as those of Wan2.1-14B (40 of 5,120), both scaled by the
+    third root of the size, and each step takes two passes (guidance).
+
+    Examples
+    --------
+    >>> model = diffusion_by_size("video-diffusion", 14e9)
+    >>> model.layers, model.hidden, model.passes
+    (40.0, 5120.0, 2.0)
+    """
+    scale = (params / 14e9) ** (1.0 / 3.0)
+    heads = float(max(4, round(40.0 * scale)))
+    return ServedModel(
+        name="unknown",
+        kind=kind,
+        layers=float(max(4, round(40.0 * scale))),
+        hidden=128.0 * heads,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=128.0,
+        params=params,
+        active_params=0.85 * params,
+        passes=2.0,
+    )
 
 
 def shape_by_size(params: float, active_params: float, *, mixture: bool) -> dict[str, float]:

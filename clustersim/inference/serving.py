@@ -22,6 +22,7 @@ from clustersim.inference.intervals import bounds
 from clustersim.inference.model_facts import is_diffusion, served_model
 from clustersim.inference.precisions import PRECISIONS, compute_peak, precision_of
 from clustersim.inference.row_plan import device_of
+from clustersim.inference.rows import kind_of
 from clustersim.inference.served_model import ServedModel
 from clustersim.inference.settings import Instance, Settings
 from clustersim.inference.step import PassTime
@@ -283,7 +284,7 @@ class ServedOptions:
         guessed = set() if family in known else {"chip"}
         if self.load.engine is None:
             guessed.add("engine")
-        spread = calibration.spread.of_row("steady", guessed)
+        spread = calibration.spread.of_row(kind_of(self.chip), guessed)
         low, high = bounds(np.ones(1), np.array([spread]))
         return ServingEstimate(
             model=self.model.name,
