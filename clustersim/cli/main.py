@@ -29,6 +29,7 @@ COMMANDS = (
     "explain",
     "estimate",
     "time_to_train",
+    "serving",
     "traffic",
     "catalogue",
     "topology",

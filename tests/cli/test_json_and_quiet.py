@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "time_to_train": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
+    "serving": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "1"],
     "traffic": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
     "validate": ["jobs.csv", "--accelerators", "16", "--recorded-wait", "mean=9 s"],

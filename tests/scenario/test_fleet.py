@@ -84,8 +84,8 @@ def test_memory_is_that_of_the_part_that_trains() -> None:
     assert found.supply is not None
     assert found.supply.memory is not None
     assert found.supply.memory.stacks_per_month == 200
+    made = {"fleet.pools.new.made": {"other": MADE}}
     with pytest.raises(InputError, match=r"training_share: must be the same .* new 0.25, own 1"):
-        made = {"fleet.pools.new.made": {"other": MADE}}
         scenario({**own, **made}, training_share=0.25, memory={"stacks_per_month": 200})
 
 
