@@ -13,7 +13,7 @@ from setuptools.command.build_py import build_py
 RESOURCES = "clustersim/resources"
 SHIPPED = (
     *("topologies/*.yaml", "experiments/*.yaml", "experiments/*.csv"),
-    *("experiments/site/*.txt", "experiments/workloads/*.yaml"),
+    *("experiments/site/*.txt", "experiments/workloads/*.yaml", "experiments/trainings/*.yaml"),
 )
 """Scripts and pictures of the experiments are in the repository and the sdist only."""
 

@@ -59,6 +59,10 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
+    from clustersim.training.largest import LargestModel, largest_model
+    from clustersim.training.on_fleet import time_to_train_on_fleet
+    from clustersim.training.result import TimeToTrain
+    from clustersim.training.time_to_train import time_to_train
     from clustersim.validation.result import Validation
     from clustersim.validation.validate import validate
     from clustersim.whatif.what_if import what_if
@@ -70,6 +74,7 @@ __all__ = [
     "Forecast",
     "InputError",
     "JobWait",
+    "LargestModel",
     "Metric",
     "NodePlacement",
     "Part",
@@ -83,6 +88,7 @@ __all__ = [
     "Streams",
     "Study",
     "StudyResult",
+    "TimeToTrain",
     "Validation",
     "WaitCauses",
     "__version__",
@@ -99,6 +105,7 @@ __all__ = [
     "explain",
     "forecast",
     "generate_jobs",
+    "largest_model",
     "load_catalogue",
     "load_cluster",
     "load_plan",
@@ -118,6 +125,8 @@ __all__ = [
     "simulate",
     "single_pool",
     "summarise",
+    "time_to_train",
+    "time_to_train_on_fleet",
     "validate",
     "what_if",
     "write_report",
@@ -131,6 +140,7 @@ _HOME = {
     "Forecast": "forecasting.result",
     "InputError": "errors",
     "JobWait": "explanation.job",
+    "LargestModel": "training.largest",
     "Metric": "analysis.metric",
     "NodePlacement": "scheduling",
     "Part": "analysis.part",
@@ -144,6 +154,7 @@ _HOME = {
     "Streams": "seeds",
     "Study": "studies.study",
     "StudyResult": "studies.study_result",
+    "TimeToTrain": "training.result",
     "Validation": "validation.result",
     "WaitCauses": "explanation.summary",
     "axis_of": "plots.axis",
@@ -159,6 +170,7 @@ _HOME = {
     "explain": "explanation.explain",
     "forecast": "forecasting.forecast",
     "generate_jobs": "workload",
+    "largest_model": "training.largest",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
     "load_plan": "procurement",
@@ -178,6 +190,8 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
+    "time_to_train": "training.time_to_train",
+    "time_to_train_on_fleet": "training.on_fleet",
     "validate": "validation.validate",
     "what_if": "whatif.what_if",
     "write_report": "report",
@@ -201,6 +215,7 @@ _PACKAGES = (
     "sites",
     "studies",
     "topology",
+    "training",
     "workload",
 )
 

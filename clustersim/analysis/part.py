@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.goodput import Goodput, goodput_of
+from clustersim.analysis.network_slowdown import network_slowdown
 from clustersim.analysis.policy.blocking import FreeWhileWaiting, free_while_waiting
 from clustersim.analysis.policy.deadlines import met_deadline
 from clustersim.analysis.policy.fairness import finish_time_fairness
 from clustersim.analysis.policy.goodput_split import GoodputSplit, Interval
-from clustersim.analysis.policy.preemption import by_policy, lost_to_network_s
+from clustersim.analysis.policy.preemption import by_policy, lost_to_s
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.unfinished_work import UnfinishedWork
@@ -85,7 +86,17 @@ class MeasuredRun:
     @cached_property
     def network_s(self) -> Floats:
         """Time that each job lost to the network, seconds (jobs,)."""
-        return lost_to_network_s(self.result)
+        return lost_to_s(self.result, "network_s")
+
+    @cached_property
+    def storage_s(self) -> Floats:
+        """Time that each job lost to other jobs on the storage, seconds (jobs,)."""
+        return lost_to_s(self.result, "storage_s")
+
+    @cached_property
+    def network_slowdown(self) -> Floats:
+        """Slowdown of each job by the network (jobs,); NaN for a job that did not finish."""
+        return network_slowdown(self.result)
 
     @cached_property
     def met_deadline(self) -> Floats:

@@ -13,7 +13,14 @@ from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.workload.describe import size_bins
 from clustersim.workload.log_scale import changes_load
 
-__all__ = ["ALL_SIZES", "ENOUGH_JOBS", "recorded_wait_s", "recorded_waits", "waits_by_size"]
+__all__ = [
+    "ALL_SIZES",
+    "ENOUGH_JOBS",
+    "recorded_wait_s",
+    "recorded_waits",
+    "sizes_with_jobs",
+    "waits_by_size",
+]
 
 ALL_SIZES = "all"
 """Name of the row for jobs of all sizes."""
@@ -56,7 +63,7 @@ def waits_by_size(jobs: pd.DataFrame, end_s: float) -> pd.DataFrame:
     wait_s = (np.where(np.isnan(start_s), end_s, start_s) - submit_s)[there]
     waiting = np.isnan(start_s[there])
     rows = []
-    for name, chosen in _sizes(jobs["n_accelerators"].to_numpy()[there]):
+    for name, chosen in sizes_with_jobs(jobs["n_accelerators"].to_numpy()[there]):
         waits = wait_s[chosen]
         row: dict[str, Any] = {"size": name, "jobs": len(waits)}
         row |= {"waiting": int(waiting[chosen].sum()), "waited": float(np.mean(waits > 0))}
@@ -127,7 +134,7 @@ def recorded_waits(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Data
     simulated = (jobs["start_s"] - jobs["submit_s"]).to_numpy(dtype=np.float64)
     both = np.isfinite(recorded) & np.isfinite(simulated)
     rows = []
-    for name, chosen in _sizes(jobs["n_accelerators"].to_numpy()[both]):
+    for name, chosen in sizes_with_jobs(jobs["n_accelerators"].to_numpy()[both]):
         old = _quantiles("recorded_", recorded[both][chosen])
         new = _quantiles("simulated_", simulated[both][chosen])
         pairs = {key: value for pair in zip(old.items(), new.items(), strict=True)
@@ -136,7 +143,7 @@ def recorded_waits(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Data
     return pd.DataFrame(rows) if rows else None
 
 
-def _sizes(n: Any) -> list[tuple[str, Bools]]:
+def sizes_with_jobs(n: Any) -> list[tuple[str, Bools]]:
     """Return the name of each range of sizes with jobs, and which jobs are in it; first all."""
     if not len(n):
         return []

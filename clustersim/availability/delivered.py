@@ -17,8 +17,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.array_types import Floats
-from clustersim.availability.production import made_at, production_slips_s, slip_s, with_purpose
-from clustersim.availability.supply import Delivery, Supply, embargoes_s, room_for_production
+from clustersim.availability.production import made_at, production_slips_s, slip_s
+from clustersim.availability.supply import (
+    Delivery,
+    Supply,
+    delivered_lots,
+    embargoes_s,
+    room_for_production,
+)
 from clustersim.catalogue import Catalogue
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster
@@ -30,9 +36,11 @@ _DELIVERY_POINTS, _PRODUCTION_POINTS = 4096, 256
 
 
 def has_slips(supply: Supply | None) -> bool:
-    """Whether the dates of a supply are random."""
+    """Whether the dates of a supply, or what is delivered at all, are random."""
     if supply is None:
         return False
+    if any(delivery.probability < 1.0 for delivery in supply.deliveries):
+        return True
     slips = [*(d.slip for d in supply.deliveries), *(p.slip for p in supply.production)]
     return any(slip is not None for slip in slips)
 
@@ -73,12 +81,13 @@ def delivered_node_s(
     realised = there[:, None] * np.asarray(edges_s, dtype=np.float64)
     expected = realised.copy()
     stop = embargoes_s(supply, cluster)
-    for purpose, delivery in with_purpose("delivery", supply.deliveries):
+    for purpose, delivery, happens in delivered_lots(supply, streams):
         late_s = np.array([slip_s(delivery.slip, streams, purpose)])
         all_s = late_s if delivery.slip is None else delivery.slip.quantile(_mid(_DELIVERY_POINTS))
         place, stop_s = places[delivery.pool], stop[delivery.pool]
-        realised[place] += _node_s(delivery, stop_s, late_s, edges_s)[0]
-        expected[place] += _node_s(delivery, stop_s, all_s, edges_s).mean(axis=0)
+        mean = _node_s(delivery, stop_s, all_s, edges_s).mean(axis=0)
+        realised[place] += happens * _node_s(delivery, stop_s, late_s, edges_s)[0]
+        expected[place] += delivery.probability * mean
     if not room:
         return realised, expected
 

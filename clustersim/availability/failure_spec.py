@@ -8,7 +8,9 @@ from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import (
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
@@ -16,6 +18,7 @@ from pydantic import (
 )
 
 from clustersim.availability.component_failures import with_rate
+from clustersim.availability.storage_spec import SharedStorageSpec
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.topology import MOST_CHIPS
@@ -33,6 +36,18 @@ __all__ = [
 
 SECONDS_PER_DAY = 86400.0
 PublishedName = Annotated[str, Field(min_length=1)]
+Rate = Annotated[Bandwidth, Field(gt=0)]
+
+
+def _is_shared(value: object) -> str:
+    return "shared" if isinstance(value, Mapping | SharedStorageSpec) else "rate"
+
+
+Storage = Annotated[
+    Annotated[Rate, Tag("rate")] | Annotated[SharedStorageSpec, Tag("shared")],
+    Discriminator(_is_shared),
+]
+"""The rate of each job for itself, or a system that all jobs share."""
 
 
 class FailureSource(FileModel):
@@ -41,10 +56,10 @@ class FailureSource(FileModel):
     name: Annotated[str, Field(min_length=1)] = Field(
         description="name of the source, unique in the list"
     )
-    of: Literal["node", "leaf", "unit"] = Field(
+    of: Literal["node", "leaf", "unit", "pool"] = Field(
         "node",
-        description="what a failure affects: one node, all nodes of a leaf switch, or "
-        "all nodes of a scalable unit or pod",
+        description="what a failure affects: one node, all nodes of a leaf switch, all nodes of a "
+        "scalable unit or pod, or all nodes of a pool (such as a power failure)",
     )
     time_to_failure: DurationDistribution = Field(
         description="time in service of one component until it fails"
@@ -89,11 +104,11 @@ class Checkpointing(FileModel):
         description="work between checkpoints; optimal applies Daly's formula to each gang",
     )
     cost: Duration = Field(60.0, gt=0, description="time for which a checkpoint blocks a job")
-    storage: Bandwidth | None = Field(
+    storage: Storage | None = Field(
         None,
-        gt=0,
-        description="rate at which a job writes and reads its state. If set, the cost of jobs with "
-        "a model follows from its number of parameters, and the time to read is added to restart",
+        description="rate at which each job writes and reads its state, or a storage system that "
+        "all jobs share. If set, the cost of jobs with a model follows from its number of "
+        "parameters, and the time to read is added to restart",
     )
     asynchronous: bool = Field(
         False, description="with storage: only the copy to host memory blocks a job"

@@ -141,9 +141,11 @@ def _of_pool(
 
 
 def _groups(of: str, pool: Pool) -> Ints:
-    """Return the index of the first node of each component (node, leaf switch or unit)."""
+    """Return the index of the first node of each component (node, leaf switch, unit or pool)."""
     if of == "node":
         return np.arange(pool.n_nodes)
+    if of == "pool":
+        return np.zeros(1, dtype=np.int64)
     group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
     return np.unique(group, return_index=True)[1]
 

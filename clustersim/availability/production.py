@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from clustersim.workload.distributions import DurationDistribution
 __all__ = [
     "MONTH_S",
     "Memory",
+    "Output",
     "Production",
     "RateStep",
     "made_at",
@@ -70,15 +71,10 @@ def _in_order(steps: Sequence[RateStep], field: str) -> None:
 Rate = Annotated[float, Field(ge=0, le=1e12)] | Annotated[list[RateStep], Field(min_length=1)]
 
 
-class Production(FileModel):
-    """Production of chips by a foundry for a pool.
-
-    The chips fill the nodes of the pool that are not delivered: each node of such a pool is either
-    delivered or produced. The output of several foundries for one pool adds up.
-    """
+class Output(FileModel):
+    """Output of a foundry over time."""
 
     name: Name | None = Field(None, description="name by which paths refer to the entry")
-    pool: Name = Field(description="pool that receives the chips")
     foundry: Name = Field(description="manufacturer of the chips, such as TSMC")
     chips_per_month: Rate = Field(
         description="capacity of the foundry: a number, or steps in time (0 before the first step)"
@@ -100,12 +96,22 @@ class Production(FileModel):
     source: str = Field("", description="source of the numbers, or assumption")
 
     @model_validator(mode="after")
-    def _dates_in_order(self) -> Production:
+    def _dates_in_order(self) -> Self:
         if isinstance(self.chips_per_month, list):
             _in_order(self.chips_per_month, "chips_per_month")
         if self.until is not None and self.until <= self.at:
             raise ValueError("`until` must be later than `at`")
         return self
+
+
+class Production(Output):
+    """Production of chips by a foundry for a pool.
+
+    The chips fill the nodes of the pool that are not delivered: each node of such a pool is either
+    delivered or produced. The output of several foundries for one pool adds up.
+    """
+
+    pool: Name = Field(description="pool that receives the chips")
 
 
 class Memory(FileModel):

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clustersim.errors import unknown_name
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.units import SECONDS_PER_YEAR, Duration
+from clustersim.units import SECONDS_PER_YEAR, Bytes, Duration
 
 __all__ = ["HOUR_S", "WEEK_HOURS", "Service", "Serving", "serving_shapes"]
 
@@ -63,6 +63,12 @@ class Service(FileModel):
         None,
         description="period in whole hours for which the chips of its busiest hour are reserved; "
         "by default 1 h with lend, and 30 d without",
+    )
+    weights: Bytes | None = Field(
+        None,
+        ge=0,
+        description="what each node that begins to serve reads, if jobs share storage "
+        "(failures.checkpoints.storage); by default nothing",
     )
     source: str = Field("", description="source of the numbers, or assumption")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.availability.production import (
     Memory,
     Production,
@@ -37,9 +37,12 @@ __all__ = [
     "Delivery",
     "Embargo",
     "Retirement",
+    "Shipment",
     "Supply",
     "arrivals_s",
+    "delivered_lots",
     "embargoes_s",
+    "nodes_at",
     "nodes_over_time",
     "room_for_production",
     "supplied",
@@ -57,21 +60,55 @@ _CAUSE_OF = {
 Name = Annotated[str, Field(min_length=1)]
 
 
-class Delivery(FileModel):
-    """Nodes of a pool that arrive during the run; the pool's `nodes` includes them."""
+class Shipment(FileModel):
+    """When something arrives, in how many lots, and what may delay or prevent it."""
 
     name: Name | None = Field(None, description="name by which paths refer to the entry")
-    pool: Name = Field(description="pool of the nodes")
-    nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes delivered")
     at: Duration = Field(ge=0, description="time at which the first node enters service")
     ramp: Duration = Field(
         0.0, ge=0, description="time over which the nodes arrive at equal intervals from `at` on"
     )
-    slip: DurationDistribution | None = Field(None, description="delay of the whole delivery")
+    lots: int = Field(
+        1, ge=1, le=1000, description="number of equal lots, each with a delay of its own"
+    )
+    every: Duration | None = Field(None, gt=0, description="time from one lot to the next")
+    slip: DurationDistribution | None = Field(None, description="delay of each lot as a whole")
+    probability: float = Field(
+        1.0, gt=0, le=1, description="probability that the delivery takes place at all"
+    )
     usable: float = Field(
         1.0, gt=0, le=1, description="share of the nodes that ever enter service (yield)"
     )
     source: str = Field("", description="source of the numbers, or assumption")
+
+    @model_validator(mode="after")
+    def _lots_have_dates(self) -> Self:
+        if (self.lots > 1) != (self.every is not None):
+            raise ValueError("`lots` and `every` must be given together, with at least 2 lots")
+        return self
+
+
+class Delivery(Shipment):
+    """Nodes of a pool that arrive during the run; the pool's `nodes` includes them."""
+
+    pool: Name = Field(description="pool of the nodes")
+    nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes delivered")
+
+    @model_validator(mode="after")
+    def _lots_have_nodes(self) -> Self:
+        if self.lots > self.nodes:
+            raise ValueError(f"lots: {self.lots} lots need as many nodes, found {self.nodes}")
+        return self
+
+    def each_lot(self) -> Iterator[Delivery]:
+        """Yield each lot as a delivery; their nodes differ by at most one."""
+        if self.every is None:
+            yield self
+            return
+        for lot in range(self.lots):
+            nodes = self.nodes * (lot + 1) // self.lots - self.nodes * lot // self.lots
+            own = {"nodes": nodes, "at": self.at + lot * self.every, "lots": 1, "every": None}
+            yield self.model_copy(update=own)
 
 
 class Retirement(FileModel):
@@ -211,6 +248,52 @@ def nodes_over_time(
     return pd.concat(parts, ignore_index=True)
 
 
+def nodes_at(
+    supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue, at_s: float
+) -> Ints:
+    """Return the number of nodes of each pool that are switched on at a time, ignoring failures.
+
+    Parameters
+    ----------
+    supply, cluster, streams, catalogue
+        See :func:`supplied`.
+    at_s : float
+        Seconds; a node that arrives then is there.
+
+    Returns
+    -------
+    int64 array (pools,)
+
+    Raises
+    ------
+    InputError
+        See :func:`supplied`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", catalogue))
+    >>> late = Supply(deliveries=[Delivery(pool="h200", nodes=20, at="10 d")])
+    >>> [
+    ...     nodes_at(late, cluster, cs.Streams(1), catalogue, day * 86400).tolist()
+    ...     for day in (9, 10)
+    ... ]
+    [[12, 12, 8, 8], [32, 12, 8, 8]]
+    """
+    if supply.site is not None:
+        table = nodes_over_time(supply, cluster, streams, catalogue)
+        last = table[table["time_s"] <= at_s].groupby("pool")["nodes"].last()
+        return np.array([int(last[pool.name]) for pool in cluster.pools], dtype=np.int64)
+    _check(supply, cluster)
+    comes_s = arrivals_s(supply, cluster, catalogue, streams)
+    there = [
+        int(np.sum((comes <= at_s) & (leaves > at_s)))
+        for comes, leaves in zip(comes_s, _leaves(supply, cluster), strict=True)
+    ]
+    return np.array(there, dtype=np.int64)
+
+
 def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventKind) -> NodeEvent:
     return NodeEvent(begin_s, end_s, pool, node, _CAUSE_OF[kind], kind)
 
@@ -221,9 +304,10 @@ def arrivals_s(
     """Return, for each pool, when its nodes arrive (seconds); infinite for nodes that never do."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop = embargoes_s(supply, cluster)
-    for purpose, delivery in with_purpose("delivery", supply.deliveries):
+    for purpose, delivery, happens in delivered_lots(supply, streams):
         late_s = slip_s(delivery.slip, streams, purpose)
-        delivered[delivery.pool] += _arrivals(delivery, stop[delivery.pool], late_s)
+        stop_s = stop[delivery.pool] if happens else -math.inf
+        delivered[delivery.pool] += _arrivals(delivery, stop_s, late_s)
     room = room_for_production(supply, cluster)
     made = {}
     if room:
@@ -234,6 +318,20 @@ def arrivals_s(
         later = np.array([*delivered[pool.name], *made.get(pool.name, ())], dtype=np.float64)
         comes.append(np.concatenate([np.zeros(pool.n_nodes - len(later)), later]))
     return comes
+
+
+def delivered_lots(supply: Supply, streams: Streams) -> Iterator[tuple[str, Delivery, bool]]:
+    """Yield each lot of the deliveries, and whether its delivery takes place.
+
+    The first value identifies the random numbers of its delay; see
+    :func:`~clustersim.availability.production.with_purpose`.
+    """
+    for purpose, delivery in with_purpose("delivery", supply.deliveries):
+        happens = delivery.probability == 1.0 or (
+            streams.stratified(f"{purpose}, takes place") < delivery.probability
+        )
+        for number, lot in enumerate(delivery.each_lot(), start=1):
+            yield (f"{purpose}, lot {number}" if delivery.lots > 1 else purpose), lot, happens
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:

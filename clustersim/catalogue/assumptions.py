@@ -124,6 +124,14 @@ class AssumptionsSection(FileModel):
     site_share: SourcedValue[Annotated[float, Field(ge=0, le=10)]] | None = Field(
         None, description="price of network and buildings divided by the price of the servers"
     )
+    switch_price: SourcedValue[HostPrice] | None = Field(
+        None, description="price of a switch with 64 ports of 400 Gb/s, for designs of networks"
+    )
+    link_price: SourcedValue[HostPrice] | None = Field(
+        None,
+        description="price of a link of 400 Gb/s with the transceivers at both ends, for designs "
+        "of networks",
+    )
     pue: SourcedValue[Annotated[float, Field(ge=1, le=10)]] | None = Field(
         None, description="power of the site divided by the power of its nodes"
     )
@@ -182,8 +190,9 @@ class PlanningAssumptions:
     Attributes
     ----------
     cny_per_usd : float
-    host_price, electricity_per_kwh : (float, str)
-        Amount and currency: the price of a node without its accelerators, and of a kWh.
+    host_price, switch_price, link_price, electricity_per_kwh : (float, str)
+        Amount and currency: the price of a node without its accelerators, of a switch, of a link
+        between switches, and of a kWh.
     life : float
         Lifetime for straight-line depreciation, in seconds.
     residual_share, interest_per_year, site_share, pue, carbon_g_per_kwh : float
@@ -208,6 +217,8 @@ class PlanningAssumptions:
     residual_share: float
     interest_per_year: float
     site_share: float
+    switch_price: tuple[float, str]
+    link_price: tuple[float, str]
     pue: float
     electricity_per_kwh: tuple[float, str]
     carbon_g_per_kwh: float

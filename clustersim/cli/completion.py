@@ -167,6 +167,7 @@ def _kind_of(path: Path) -> str:
 _COMPLETERS: Mapping[str, Completer] = {
     "--accelerator": _chips,
     "--cluster": _topologies,
+    "--fleet": _experiments("scenario"),
     "--kinds": _kinds,
     "--log-format": _log_formats,
     "--model": _models,

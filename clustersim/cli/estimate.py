@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from clustersim.estimation.cost import Prices
     from clustersim.performance import Calibration
 
-__all__ = ["add_parser", "run"]
+__all__ = [
+    "add_cost_options",
+    "add_parser",
+    "add_step_options",
+    "open_inputs",
+    "prices_of",
+    "quantity_of",
+    "run",
+    "token_count",
+]
 
 DESCRIPTION = """\
 Estimate the time of one training step with its 90 % interval, memory, training days and cost,
@@ -74,7 +83,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_renamed(parser, "--columns", "--list-columns")
     _add_job(parser.add_argument_group("single job"))
-    _add_cost(
+    add_cost_options(
         parser.add_argument_group(
             "days and cost of a single job",
             "`clustersim catalogue --assumptions` prints the planning assumptions with their "
@@ -91,6 +100,14 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument("--model", metavar="NAME", help="model in the catalogue")
     job.add_argument("--accelerator", metavar="NAME", help="chip in the catalogue")
     job.add_argument("--count", type=whole_number, metavar="N", help="number of chips")
+    add_step_options(job)
+    job.add_argument(
+        "--draws", type=whole_number, metavar="N", help="also make N draws from the posterior"
+    )
+
+
+def add_step_options(job: argparse._ArgumentGroup) -> None:
+    """Add the options that determine a step of a job, apart from its model and its chips."""
     job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best one found)")
     job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences per step")
     job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens per sequence")
@@ -114,15 +131,13 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
         help="memory options; --list-columns lists them (default: those of the stack)",
     )
     job.add_argument("--network", metavar="RATE", help="network rate per chip, such as 400Gb/s")
-    job.add_argument(
-        "--draws", type=whole_number, metavar="N", help="also make N draws from the posterior"
-    )
 
 
-def _add_cost(cost: argparse._ArgumentGroup) -> None:
+def add_cost_options(cost: argparse._ArgumentGroup) -> None:
+    """Add the options for the tokens of a training and its prices."""
     cost.add_argument(
         "--tokens",
-        type=_tokens,
+        type=token_count,
         metavar="N",
         help="training tokens, such as 15T (default: 20 per parameter)",
     )
@@ -151,8 +166,14 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
     )
 
 
-def _tokens(text: str) -> float:
-    """Parse a number of tokens, which may end in K, M, B or T."""
+def token_count(text: str) -> float:
+    """Parse a number of tokens, which may end in K, M, B or T.
+
+    Examples
+    --------
+    >>> token_count("15T") == token_count("15e12") == 15e12
+    True
+    """
     scale = SUFFIXES.get(text[-1:].upper())
     try:
         return float(text[:-1]) * scale if scale else float(text)
@@ -187,7 +208,8 @@ def _refuse_job_options(args: argparse.Namespace, given: list[str]) -> None:
         raise InputError("estimate", problems)
 
 
-def _opened(args: argparse.Namespace) -> tuple[Calibration, Catalogue]:
+def open_inputs(args: argparse.Namespace) -> tuple[Calibration, Catalogue]:
+    """Open the calibration and the catalogue that the options name."""
     from clustersim.catalogue import load_catalogue
     from clustersim.performance import default_calibration, load_calibration
 
@@ -203,7 +225,7 @@ def _run_table(args: argparse.Namespace) -> int:
     from clustersim.units import counted, format_count
 
     refuse_existing(args.out)
-    calibration, catalogue = _opened(args)
+    calibration, catalogue = open_inputs(args)
     table = read_csv_as_text(args.table)
     found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
     with held():
@@ -259,7 +281,7 @@ def _run_job(args: argparse.Namespace) -> int:
     from clustersim.cli.texts.estimate_text import estimate_data, estimate_text
     from clustersim.estimation.estimate import estimate
 
-    calibration, catalogue = _opened(args)
+    calibration, catalogue = open_inputs(args)
     options: dict[str, Any] = {
         name: getattr(args, name)
         for name in (
@@ -269,12 +291,12 @@ def _run_job(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None
     }
     if args.network is not None:
-        options["nic_Bps"] = _quantity(args.network, "--network", "bandwidth")
+        options["nic_Bps"] = quantity_of(args.network, "--network", "bandwidth")
     found = estimate(
         args.model,
         args.accelerator,
         args.count,
-        prices=_prices(args, catalogue),
+        prices=prices_of(args, catalogue),
         calibration=calibration,
         catalogue=catalogue,
         **options,
@@ -287,7 +309,14 @@ def _run_job(args: argparse.Namespace) -> int:
     return 1
 
 
-def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
+def prices_of(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
+    """Return the prices that the options give, and those of the catalogue.
+
+    Raises
+    ------
+    InputError
+        If a price is out of range.
+    """
     from clustersim.estimation.cost import Prices
     from clustersim.units import SECONDS_PER_YEAR
 
@@ -295,7 +324,7 @@ def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
     if args.price is not None:
         given["chip_cny"] = args.price
     if args.depreciation is not None:
-        seconds = _quantity(args.depreciation, "--depreciation", "duration")
+        seconds = quantity_of(args.depreciation, "--depreciation", "duration")
         given["depreciation_years"] = seconds / SECONDS_PER_YEAR
     if args.tariff is not None:
         given["tariff_cny_per_kwh"] = args.tariff
@@ -313,7 +342,19 @@ def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:
         raise InputError("estimate", problems) from None
 
 
-def _quantity(text: str, option: str, dimension: str) -> float:
+def quantity_of(text: str, option: str, dimension: str) -> float:
+    """Parse the value of an option with a unit.
+
+    Raises
+    ------
+    InputError
+        If it is not such a quantity.
+
+    Examples
+    --------
+    >>> quantity_of("90 d", "--largest-within", "duration")
+    7776000.0
+    """
     from clustersim.units import parse_quantity
 
     try:

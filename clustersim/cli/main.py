@@ -28,6 +28,8 @@ COMMANDS = (
     "report",
     "explain",
     "estimate",
+    "time_to_train",
+    "serving",
     "traffic",
     "catalogue",
     "topology",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_plugins, add_renamed
 from clustersim.console import warn, write_document, write_json
 from clustersim.errors import InputError
+
+if TYPE_CHECKING:
+    from clustersim.simulation.result import Result
 
 __all__ = ["add_parser", "run"]
 
@@ -27,6 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "         clustersim metrics --plugins my_metrics.py\n"
         "         $ clustersim metrics fragmentation p99_jct_s --of out/las\n"
         "         $ clustersim metrics out/fcfs out/easy out/las\n"
+        "         $ clustersim metrics p95_network_slowdown out/packed out/random --plot slow.png\n"
         "         clustersim metrics --list-columns > columns.md\n"
         "         clustersim metrics --list-columns input > jobs.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -52,6 +56,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="measure the named metrics over the whole runs in these folders: by default those on "
         "request; of several runs the main ones, and what each differs from the first run",
     )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="OUT",
+        help="draw the distribution over the jobs of each run to OUT.png, OUT.svg or OUT.pdf: of "
+        "the waits and completion times, or of the quantities of the named metrics",
+    )
     add_plugins(parser)
     parser.set_defaults(run=run)
 
@@ -62,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.analysis.metric_list import chosen_metrics, metric_lines, metric_rows
     from clustersim.analysis.metrics import find_metric
     from clustersim.analysis.registry import load_plugins, registered_text
+    from clustersim.simulation.result import Result
     from clustersim.workload.input_columns import INPUT_COLUMNS, input_columns_page
 
     plugins = load_plugins(args.plugins)
@@ -84,10 +96,16 @@ def run(args: argparse.Namespace) -> int:
     names = [name for name in args.names if name not in named]
     metrics = chosen_metrics(names)
     folders = [*named, *args.of]
-    if len(folders) == 1:
-        return _measure(folders[0], names, args.plugins)
     if folders:
-        return _compare(folders, names, args.plugins)
+        labels = _run_names(folders)
+        runs = {label: Result.load(folder) for label, folder in zip(labels, folders, strict=True)}
+        show = _measure if len(runs) == 1 else _compare
+        found = show(runs, dict(zip(labels, folders, strict=True)), names, args.plugins)
+        files = [] if args.plot is None else _plot(runs, names, args.plugins, args.plot)
+        write_json({**found, **({"files": files} if files else {})})
+        return 0
+    if args.plot is not None:
+        raise InputError("--plot", "needs the folder of at least one run")
     print("\n".join(metric_lines(metrics)))
     if plugins:
         print("\n".join(["", *registered_text(plugins)]))
@@ -95,21 +113,48 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(folder: str, names: Sequence[str], plugins: Sequence[str]) -> int:
-    """Measure metrics over a whole run, from its first to its last event."""
+def _measure(
+    runs: Mapping[str, Result], _: Mapping[str, str], names: Sequence[str], plugins: Sequence[str]
+) -> dict[str, Any]:
+    """Print metrics over a whole run, from its first to its last event, and return them."""
     from clustersim.analysis.metric_list import by_heading
     from clustersim.analysis.on_request.whole_run import metrics_of_run
     from clustersim.plots.axis import axis_of
-    from clustersim.simulation.result import Result
     from clustersim.text_table import table
 
+    (result,) = runs.values()
     known = [each for _, listed in by_heading() for each in listed]
     asked = names or [each.name for each in known if each.on_request]
-    found = metrics_of_run(Result.load(folder), asked, plugins=plugins)
+    found = metrics_of_run(result, asked, plugins=plugins)
     rows = [[name, _text(name, value), axis_of(name).label] for name, value in found.items()]
     print(table(rows, ["metric", "value", "meaning"]))
-    write_json(found)
-    return 0
+    return {**found}
+
+
+def _plot(
+    runs: Mapping[str, Result], names: Sequence[str], plugins: Sequence[str], out: Path
+) -> list[Path]:
+    """Draw the distributions over jobs of the quantities of some metrics."""
+    from clustersim.analysis.metrics import jobs_statistic
+    from clustersim.analysis.network_slowdown import has_network
+    from clustersim.cli.options import picture_file
+    from clustersim.plots.distribution import draw_distributions
+    from clustersim.plots.style import save_figure
+
+    shown = list(names) or ["mean_wait_s", "mean_jct_s"]
+    if not names and any(map(has_network, runs.values())):
+        shown.append("mean_network_slowdown")
+    over_jobs = [name for name in shown if jobs_statistic(name) is not None]
+    if not over_jobs:
+        raise InputError(
+            "--plot",
+            f"{', '.join(shown)}: no statistic over jobs, such as p95_wait_s; only these have a "
+            "distribution",
+        )
+    files = save_figure(draw_distributions(runs, over_jobs, plugins=plugins), *picture_file(out))
+    for path in files:
+        print(f"\nwrote {path}")
+    return files
 
 
 def _text(name: str, value: float, *, signed: bool = False) -> str:
@@ -131,15 +176,18 @@ def _text(name: str, value: float, *, signed: bool = False) -> str:
     return sign + (f"{text.removesuffix(' %')} points" if text.endswith(" %") else text)
 
 
-def _compare(folders: Sequence[str], names: Sequence[str], plugins: Sequence[str]) -> int:
+def _compare(
+    runs: Mapping[str, Result],
+    folders: Mapping[str, str],
+    names: Sequence[str],
+    plugins: Sequence[str],
+) -> dict[str, Any]:
     """Print the metrics of several runs side by side, and their differences from the first."""
     from clustersim.analysis.on_request.compared_runs import compared_runs
     from clustersim.json_values import rounded_rows
-    from clustersim.simulation.result import Result
     from clustersim.text_table import table
 
-    labels = _run_names(folders)
-    runs = {label: Result.load(folder) for label, folder in zip(labels, folders, strict=True)}
+    labels = list(runs)
     found = compared_runs(runs, names, plugins=plugins)
     rows = [
         [name, *(_text(str(name), value) for value in own)]
@@ -163,16 +211,13 @@ def _compare(folders: Sequence[str], names: Sequence[str], plugins: Sequence[str
         )
     for label in found.other_jobs:
         warn(f"Note: {label} has other jobs than {labels[0]}: no paired difference")
-    write_json(
-        {
-            "runs": dict(zip(labels, folders, strict=True)),
-            "metrics": {str(name): own.to_dict() for name, own in found.values.items()},
-            "differences": rounded_rows(found.differences),
-            "jobs": found.jobs,
-            "other_jobs": list(found.other_jobs),
-        }
-    )
-    return 0
+    return {
+        "runs": dict(folders),
+        "metrics": {str(name): own.to_dict() for name, own in found.values.items()},
+        "differences": rounded_rows(found.differences),
+        "jobs": found.jobs,
+        "other_jobs": list(found.other_jobs),
+    }
 
 
 def _difference_text(row: dict[Hashable, Any]) -> str:

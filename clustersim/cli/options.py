@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from clustersim.errors import InputError, shown
@@ -14,6 +15,7 @@ from clustersim.units import number_or_nan
 __all__ = [
     "add_catalogue",
     "add_changes",
+    "add_checkpoints",
     "add_formats",
     "add_network",
     "add_no_report",
@@ -25,8 +27,11 @@ __all__ = [
     "add_run_files",
     "add_span_pools",
     "catalogue_arguments",
+    "checkpoint_arguments",
+    "checkpoint_changes",
     "network_changes",
     "number",
+    "picture_file",
     "policy_option_arguments",
     "policy_options",
     "whole_number",
@@ -229,6 +234,49 @@ def network_changes(pairs: Sequence[str]) -> list[str]:
     return [f"network.{name}={value}" for name, value in given.items()]
 
 
+def add_checkpoints(parser: argparse._ActionsContainer) -> None:
+    """Add ``--checkpoints`` and ``--storage``, which may be repeated."""
+    parser.add_argument(
+        "--checkpoints",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how jobs save their state and restart, with a setting of failures.checkpoints in a "
+        "scenario, such as interval=30min or restart=5min; may be repeated",
+    )
+    parser.add_argument(
+        "--storage",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="let all jobs share the storage of their checkpoints, with a setting of "
+        "failures.checkpoints.storage in a scenario, such as write=1TB/s, client=25GB/s or "
+        "checkpoint_per_accelerator=5GB; may be repeated",
+    )
+
+
+def checkpoint_changes(args: argparse.Namespace) -> list[str]:
+    """Return the changes of a scenario that ``--checkpoints`` and ``--storage`` mean.
+
+    Examples
+    --------
+    >>> args = argparse.Namespace(checkpoints=["restart=5min"], storage=["write=1TB/s"])
+    >>> checkpoint_changes(args)
+    ['failures.checkpoints.restart=5min', 'failures.checkpoints.storage.write=1TB/s']
+    """
+    found = []
+    for option, place in (("checkpoints", "checkpoints"), ("storage", "checkpoints.storage")):
+        given = policy_options(getattr(args, option), f"--{option}")
+        found += [f"failures.{place}.{name}={value}" for name, value in given.items()]
+    return found
+
+
+def checkpoint_arguments(args: argparse.Namespace) -> list[str]:
+    """Return ``--checkpoints`` and ``--storage`` as they were given."""
+    words = [word for value in args.checkpoints for word in ("--checkpoints", value)]
+    return words + [word for value in args.storage for word in ("--storage", value)]
+
+
 def add_formats(parser: argparse.ArgumentParser) -> None:
     """Add ``--format`` for the formats of figures."""
     parser.add_argument(
@@ -277,6 +325,17 @@ def add_no_report(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not write the page report.html",
     )
+
+
+def picture_file(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the path of a picture without its suffix, and its format; PNG without a suffix.
+
+    Examples
+    --------
+    >>> picture_file(Path("fleet.SVG")), picture_file(Path("fleet"))
+    ((PosixPath('fleet'), ('svg',)), (PosixPath('fleet'), ('png',)))
+    """
+    return path.with_suffix(""), (path.suffix.lstrip(".").lower() or "png",)
 
 
 def whole_number(text: str) -> int:

@@ -9,12 +9,14 @@ from clustersim.cli.explain import add_explain, with_causes
 from clustersim.cli.log_options import add_log_options, read_log
 from clustersim.cli.options import (
     add_catalogue,
+    add_checkpoints,
     add_network,
     add_policy_options,
     add_renamed,
     add_run_files,
     add_span_pools,
     add_windows,
+    checkpoint_changes,
     network_changes,
     policy_options,
     whole_number,
@@ -66,6 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_policy_options(parser)
     add_span_pools(parser)
     add_windows(parser)
+    add_checkpoints(parser)
     add_network(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     add_log_options(parser, "JOBS")
@@ -84,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.outputs import new_folder, write_table
     from clustersim.report.page import wrapped_answer
     from clustersim.report.run_files import RunFiles
-    from clustersim.scenario.changes import network_of
+    from clustersim.scenario.changes import checkpoints_of, network_of
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
     from clustersim.scenario.window_texts import windows_of_texts
     from clustersim.simulation.simulate import replay
@@ -113,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
             span_pools=args.span_pools,
             exact_estimates=args.exact_estimates,
             windows=windows,
+            checkpoints=checkpoints_of(checkpoint_changes(args)),
             network=network_of(network_changes(args.network)),
             progress=progress,
             provenance={

@@ -13,10 +13,13 @@ from clustersim.cli.explain import add_explain, with_causes
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
+    add_checkpoints,
     add_network,
     add_plugins,
     add_run_files,
     catalogue_arguments,
+    checkpoint_arguments,
+    checkpoint_changes,
     network_changes,
     whole_number,
 )
@@ -69,6 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed", type=whole_number, metavar="N", help="replaces the seed of the scenario"
     )
     add_changes(parser, "")
+    add_checkpoints(parser)
     add_network(parser)
     add_catalogue(parser, "chips, models and planning assumptions, besides those of the scenario")
     add_plugins(parser)
@@ -137,7 +141,7 @@ def _opened(args: argparse.Namespace) -> tuple[LoadedScenario, StudySpec | None]
     """
     from clustersim.scenario.scenario import load_scenario
 
-    changes = [*args.changes, *network_changes(args.network)]
+    changes = [*args.changes, *checkpoint_changes(args), *network_changes(args.network)]
     changes += [] if args.seed is None else [f"seed={args.seed}"]
     if (args.scenario is None) == (args.study is None):
         raise InputError("run", "needs either SCENARIO.yaml, or --from DIR with --run HASH")
@@ -147,7 +151,8 @@ def _opened(args: argparse.Namespace) -> tuple[LoadedScenario, StudySpec | None]
         return load_scenario(args.scenario, changes, catalogue=args.catalogue), None
     unchanged = "cannot be used with --run, which redoes a run of a study unchanged"
     if changes:
-        raise InputError("run", f"--set, --network and --seed {unchanged}")
+        options = "--set, --checkpoints, --storage, --network and --seed"
+        raise InputError("run", f"{options} {unchanged}")
     for option, value in (("--plugins", args.plugins), ("--catalogue", args.catalogue)):
         if value:
             raise InputError("run", f"{option} {unchanged}")
@@ -213,6 +218,7 @@ def _command(args: argparse.Namespace) -> str:
     words += [args.scenario] if args.study is None else ["--from", args.study, "--run", args.key]
     for change in args.changes:
         words += ["--set", change]
+    words += checkpoint_arguments(args)
     for setting in args.network:
         words += ["--network", setting]
     if args.seed is not None:

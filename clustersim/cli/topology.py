@@ -6,23 +6,25 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue
+from clustersim.cli.options import add_catalogue, picture_file
 from clustersim.cli.site import add_site_options, refuse_site_options, write_site
-from clustersim.console import plain_notes, wrapped_note, write_json
+from clustersim.cli.texts.topology_text import (
+    MEANING,
+    links_text,
+    load_text,
+    parts_text,
+    prices_text,
+    topology_sections,
+)
+from clustersim.console import plain_notes, write_json
 from clustersim.errors import InputError
 from clustersim.json_values import plain
-from clustersim.text_table import table
-from clustersim.units import (
-    format_bit_rate,
-    format_count,
-    format_duration,
-    format_number,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import pandas as pd
 
-    from clustersim.topology import ClusterSpec, ClusterSummary, ListedParts, NetworkParts
+    from clustersim.catalogue import Catalogue
+    from clustersim.topology import ClusterSpec, ClusterSummary, NetworkParts
 
 __all__ = ["add_parser", "run"]
 
@@ -30,18 +32,9 @@ EPILOG = """at a site:
   $ clustersim topology --from sinfo.txt --out my-cluster.yaml
   $ clustersim topology --from nodes.json --accelerator gpu=V100-SXM2-32GB --out my-cluster.yaml
 
-example: clustersim topology bytedance-2026 --plot fleet.png"""
-
-
-_MEANING = """\
-The total is the product of the levels: the network bandwidth of a chip that sends alone, divided by
-its bandwidth when all chips of the pool send to all others. A level is named after the group of
-nodes that shares its uplinks."""
-
-
-_NAMES = """\
-A link with several cables has the names LINK/0, LINK/1 and so on for each of them. Uplinks are all
-cables from a group of nodes to the rest of its pool. --links-of NAME lists the links of a part."""
+example: clustersim topology bytedance-2026 --plot fleet.png
+         clustersim topology h200-superpod --prices
+         $ clustersim topology --load out/network --plot busy.png"""
 
 
 def add_parser(commands: Any) -> None:
@@ -55,10 +48,25 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", help="topology file, or its name in topologies/"
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="topology file, or its name in topologies/; or a scenario with a fleet",
     )
+    parser.add_argument("--case", metavar="NAME", help="case of a scenario with a fleet")
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
+    )
+    parser.add_argument(
+        "--prices",
+        action="store_true",
+        help="print what switches and links cost (clustersim catalogue --assumptions)",
+    )
+    parser.add_argument(
+        "--load",
+        metavar="DIR",
+        help="print and draw the load of the shared links in the run of this folder; without FILE, "
+        "on the topology of the run",
     )
     parser.add_argument(
         "--links",
@@ -79,44 +87,111 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables, and draw the topology if requested."""
     from clustersim.catalogue import hypothetical_note, load_catalogue
-    from clustersim.topology import NetworkParts, compile_cluster, load_cluster, summarise
+    from clustersim.topology import load_cluster, summarise
 
-    if (args.file is None) == (args.site is None):
-        raise InputError("topology", "needs either FILE or --from FILE")
+    if args.site is not None and args.load is not None:
+        raise InputError("--load", "draws a topology file; write it first with --out")
+    if (args.file is not None or args.load is not None) == (args.site is not None):
+        raise InputError("topology", "needs FILE, --load DIR or --from FILE")
     if args.site is not None:
         if args.links or args.links_of is not None:
             raise InputError("--links", "is only allowed with FILE")
         return write_site(args)
     refuse_site_options(args)
     catalogue = load_catalogue(*args.catalogue)
-    spec = load_cluster(args.file, catalogue)
+    spec = None if args.file is None else load_cluster(args.file, catalogue, case=args.case)
+    spec, load = (spec, None) if args.load is None else _with_load(args.load, spec)
+    assert spec is not None, "there is a file or a run"
     summary = summarise(spec)
-    sections = _sections(spec, summary)
-    parts: dict[str, Any] = {}
-    if args.links or args.links_of is not None:
-        network = NetworkParts(compile_cluster(spec))
-        if args.links:
-            sections.append(_parts(network.listed()))
-            parts["parts"] = [plain(each) for each in network.listed()]
-        if args.links_of is not None:
-            links = _links_of(network, args.links_of)
-            sections.append(_links(args.links_of, links))
-            parts["links_of"] = {
-                "name": args.links_of,
-                "links": [
-                    {"name": name, "cables": cables, "rate_Bps": rate_Bps}
-                    for name, cables, rate_Bps in links
-                ],
-            }
+    prices = _price_rows(spec, catalogue) if args.prices else None
+    sections = topology_sections(spec, summary)
+    sections += [] if prices is None else [prices_text(prices)]
+    sections += [] if load is None else [load_text(load)]
+    named, parts = _named_parts(spec, args)
+    sections += named
     print("\n\n".join(sections))
     note = hypothetical_note(
         catalogue.accelerator(pool.accelerator) for pool in spec.pools.values()
     )
     if note is not None:
         print(f"\n{note}")
-    files = [] if args.plot is None else _plot(spec, args.plot, note)
-    write_json({**_data(spec, summary, note), **parts, "files": files})
+    files = [] if args.plot is None else _plot(spec, args.plot, load, note)
+    more: dict[str, Any] = {} if load is None else {"load": load.to_dict("records")}
+    more |= {} if prices is None else {"prices": prices}
+    write_json({**_data(spec, summary, note), **more, **parts, "files": files})
     return 0
+
+
+def _with_load(folder: str, spec: ClusterSpec | None) -> tuple[ClusterSpec, pd.DataFrame]:
+    """Return the topology of a run, or the given one, and the load of the links of the run."""
+    from clustersim.analysis.link_load import check_links, link_loads
+    from clustersim.forecasting.saved_run import topology_of_run
+    from clustersim.simulation.result import Result
+
+    result = Result.load(folder)
+    if result.network_load is None:
+        raise InputError(
+            "--load",
+            f"{folder} has no load of links: the run did not simulate the network (--network), or "
+            "its jobs do not slow each other down (network.contention)",
+        )
+    own = topology_of_run(result)
+    if own is not None and spec is not None:
+        raise InputError("--load", f"{folder} says on which topology it ran; leave out FILE")
+    spec = own if spec is None else spec
+    if spec is None:
+        raise InputError("--load", f"{folder} does not say on which topology it ran; name its FILE")
+    loads = link_loads(result.network_load, float(result.provenance["simulated_s"]))
+    check_links(spec, loads, f"--load: {folder}")
+    return spec, loads
+
+
+def _price_rows(spec: ClusterSpec, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Return the price of the switches and links of each pool, and of its servers (CNY)."""
+    from clustersim.catalogue.assumptions import server_price_cny
+    from clustersim.costs.network_price import network_price
+
+    rows = []
+    prices = network_price(spec, catalogue.assumptions)
+    for name, pool in spec.pools.items():
+        own = prices[prices["pool"] == name].groupby("kind")["price_cny"].sum()
+        if own.empty:  # a pool without a fabric
+            continue
+        chips = pool.endpoints().chips
+        chip = catalogue.accelerator(pool.accelerator)
+        server = server_price_cny(chip, catalogue.assumptions, chips_per_node=pool.chips_per_node)
+        rows.append(
+            {
+                "pool": name,
+                "switches_cny": float(own.get("switch", 0.0)),
+                "links_cny": float(own.get("link", 0.0)),
+                "network_cny": float(own.sum()),
+                "chips": chips,
+                "servers_cny": None if server is None else chips * server[1],
+            }
+        )
+    return rows
+
+
+def _named_parts(spec: ClusterSpec, args: argparse.Namespace) -> tuple[list[str], dict[str, Any]]:
+    """Return the parts of the network that faults can name, as text and as plain data."""
+    from clustersim.topology import NetworkParts, compile_cluster
+
+    texts: list[str] = []
+    data: dict[str, Any] = {}
+    if not args.links and args.links_of is None:
+        return texts, data
+    network = NetworkParts(compile_cluster(spec))
+    if args.links:
+        texts.append(parts_text(network.listed()))
+        data["parts"] = [plain(each) for each in network.listed()]
+    if args.links_of is not None:
+        links = _links_of(network, args.links_of)
+        texts.append(links_text(args.links_of, links))
+        fields = ("name", "cables", "rate_Bps")
+        listed = [dict(zip(fields, link, strict=True)) for link in links]
+        data["links_of"] = {"name": args.links_of, "links": listed}
+    return texts, data
 
 
 def _links_of(network: NetworkParts, name: str) -> list[tuple[str, int, float]]:
@@ -135,6 +210,7 @@ def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[
         "description": summary.description,
         **{name: getattr(summary, name) for name in (*totals, "bisection_Bps")},
         "datacenter_latency_s": None if network is None else network.latency,
+        "meaning": {"oversubscription": MEANING.replace("\n", " ")},
         "pools": [
             {
                 **plain(pool),
@@ -151,171 +227,11 @@ def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[
     }
 
 
-def _plot(spec: ClusterSpec, out: Path, note: str | None) -> list[Path]:
+def _plot(spec: ClusterSpec, out: Path, load: pd.DataFrame | None, note: str | None) -> list[Path]:
+    from clustersim.plots.fabric.topology import draw_topology
     from clustersim.plots.style import save_figure
-    from clustersim.plots.topology import draw_topology
 
-    suffix = out.suffix.lstrip(".").lower() or "png"
-    drawn = save_figure(draw_topology(spec, note=note), out.with_suffix(""), formats=(suffix,))
+    drawn = save_figure(draw_topology(spec, load=load, note=note), *picture_file(out))
     for path in drawn:
         print(f"\nwrote {path}")
     return drawn
-
-
-def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
-    head = f"{summary.name}: {summary.description}" if summary.description else summary.name
-    sections = [
-        head,
-        _pools(summary),
-        _tiers(summary),
-        _levels(summary),
-        _oversubscription(summary),
-    ]
-    if any(pool.virtual_clusters for pool in summary.pools):
-        sections.append(_virtual_clusters(summary))
-    if len(summary.pools) > 1:
-        sections.append(_datacenter(spec, summary))
-    rounded = [
-        wrapped_note(f"pool {pool.name}: {note}.") for pool in summary.pools for note in pool.notes
-    ]
-    if rounded:
-        sections.append("\n".join(rounded))
-    notes = [
-        *(f"  {note}" for note in spec.notes),
-        *(f"  {name}: {note}" for name, pool in spec.pools.items() for note in pool.notes),
-    ]
-    if notes:
-        sections.append("\n".join(["Origin of the sizes", *notes]))
-    return sections
-
-
-def _ratio(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{format_number(value, 3)}:1" if value < 1000 else f"{format_count(value)}:1"
-
-
-def _pools(summary: ClusterSummary) -> str:
-    headers = ["pool", "accelerator", "fabric", "nodes", "chips", "switches", "links"]
-    headers += ["network/chip", "all-to-all/chip", "oversubscription", "bisection"]
-    rows = [
-        [
-            pool.name,
-            pool.accelerator,
-            pool.fabric,
-            format_count(pool.nodes),
-            format_count(pool.chips),
-            format_count(pool.switches),
-            format_count(pool.links),
-            format_bit_rate(pool.port_Bps),
-            format_bit_rate(pool.nic_Bps),
-            _ratio(pool.oversubscription),
-            format_bit_rate(pool.bisection_Bps),
-        ]
-        for pool in summary.pools
-    ]
-    if len(rows) > 1:
-        counts = (summary.nodes, summary.chips, summary.switches, summary.links)
-        whole = format_bit_rate(summary.bisection_Bps)
-        rows.append(["total", "", "", *map(format_count, counts), "", "", "", whole])
-    return f"Pools\n{table(rows, headers)}"
-
-
-def _tiers(summary: ClusterSummary) -> str:
-    rows = [
-        [pool.name, tier.kind, format_count(tier.switches)]
-        for pool in summary.pools
-        for tier in pool.tiers
-    ]
-    if not rows:
-        return "Switches\nnone"
-    return f"Switches\n{table(rows, ['pool', 'tier', 'switches'])}"
-
-
-def _levels(summary: ClusterSummary) -> str:
-    headers = ["pool", "level", "links", "rate/link", "hop", "oversubscription", "bisection"]
-    rows = [
-        [
-            pool.name,
-            level.name,
-            format_count(level.links),
-            format_bit_rate(level.link_Bps),
-            format_duration(level.latency_s),
-            _ratio(level.oversubscription),
-            "" if level.bisection_Bps is None else format_bit_rate(level.bisection_Bps),
-        ]
-        for pool in summary.pools
-        for level in pool.levels
-    ]
-    return f"Links\n{table(rows, headers)}"
-
-
-def _parts(listed: Sequence[ListedParts]) -> str:
-    """Return a table of the names that faults of the network can use."""
-    rows = [
-        [
-            each.kind,
-            format_count(each.count),
-            format_count(each.cables),
-            format_bit_rate(each.rate_Bps),
-            each.first,
-            each.last if each.count > 1 else "",
-        ]
-        for each in listed
-    ]
-    headers = ["part", "number", "cables", "rate/cable", "first name", "last name"]
-    return f"Names for network.faults\n{table(rows, headers)}\n{_NAMES}"
-
-
-def _links(name: str, links: Sequence[tuple[str, int, float]]) -> str:
-    rows = [
-        [link, format_count(cables), format_bit_rate(rate_Bps)] for link, cables, rate_Bps in links
-    ]
-    return f"Links of {name}\n{table(rows, ['link', 'cables', 'rate/cable'])}"
-
-
-def _oversubscription(summary: ClusterSummary) -> str:
-    rows = [
-        [
-            pool.name,
-            _ratio(pool.oversubscription),
-            " x ".join(
-                f"{name} {_ratio(factor)}"
-                for name, factor in pool.oversubscription_by_level.items()
-            )
-            or "no shared uplinks",
-        ]
-        for pool in summary.pools
-    ]
-    return f"Oversubscription\n{table(rows, ['pool', 'total', 'by level'])}\n{_MEANING}"
-
-
-def _virtual_clusters(summary: ClusterSummary) -> str:
-    rows: list[list[str]] = []
-    for pool in summary.pools:
-        per_node = pool.chips // pool.nodes
-        free = pool.nodes - sum(pool.virtual_clusters.values())
-        owned = [*pool.virtual_clusters.items(), *([("(none)", free)] if free else [])]
-        rows += [
-            [pool.name, name, format_count(nodes), format_count(nodes * per_node)]
-            for name, nodes in owned
-        ]
-    return f"Virtual clusters\n{table(rows, ['pool', 'virtual cluster', 'nodes', 'chips'])}"
-
-
-def _datacenter(spec: ClusterSpec, summary: ClusterSummary) -> str:
-    network = spec.datacenter_network
-    if network is None:
-        return "Between pools: no network; the pools are not connected"
-    rows = [
-        [
-            pool.name,
-            format_bit_rate(pool.datacenter_Bps),
-            _ratio(pool.chips * pool.port_Bps / pool.datacenter_Bps),
-        ]
-        for pool in summary.pools
-    ]
-    return (
-        f"Between pools ({format_duration(network.latency)})\n"
-        f"{table(rows, ['pool', 'rate to all others', 'oversubscription'])}"
-    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.log_options import add_log_options, read_log
-from clustersim.cli.options import add_catalogue, add_renamed
+from clustersim.cli.options import add_catalogue, add_renamed, picture_file
 from clustersim.console import repeat, write_json
 from clustersim.json_values import plain
 from clustersim.units import counted, format_number, format_percent
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
         name = args.file.name
         figure = plot_trace(jobs, title=name, origin=log.origin, calendar=calendar)
-        files += save_figure(figure, *_picture(args.plot))
+        files += save_figure(figure, *picture_file(args.plot))
         print("\n".join(f"wrote {path}" for path in files))
     more: dict[str, Any] = {"fit": None, "fit_waits": None}
     if args.fit is not None:
@@ -144,10 +144,6 @@ def _time(text: str | None, option: str, default: float, calendar: Calendar) -> 
     from clustersim.scenario.dates import time_s
 
     return default if text is None else time_s(text, calendar, option)
-
-
-def _picture(path: Path) -> tuple[Path, tuple[str, ...]]:
-    return path.with_suffix(""), (path.suffix.lstrip(".").lower() or "png",)
 
 
 def _chips(args: argparse.Namespace) -> dict[str, int]:

@@ -11,12 +11,15 @@ from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
+    add_checkpoints,
     add_network,
     add_no_report,
     add_policy_options,
     add_span_pools,
     add_windows,
     catalogue_arguments,
+    checkpoint_arguments,
+    checkpoint_changes,
     network_changes,
     number,
     policy_option_arguments,
@@ -132,6 +135,7 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
     )
     add_policy_options(both)
     add_span_pools(both)
+    add_checkpoints(both)
     add_network(both)
     both.add_argument(
         "--metric",
@@ -231,6 +235,7 @@ def _scheduler(args: argparse.Namespace) -> Iterator[str]:
             yield f"scheduler.{field}.{name}={value}"
     if args.span_pools is not None:
         yield f"scheduler.span_pools={args.span_pools}"
+    yield from checkpoint_changes(args)
     yield from network_changes(args.network)
 
 
@@ -261,6 +266,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--span-pools", args.span_pools] if args.span_pools is not None else []
+    words += checkpoint_arguments(args)
     words += [word for value in args.network for word in ("--network", value)]
     words += policy_option_arguments(args)
     words += ["--metric", args.metric] if args.metric else []

@@ -19,9 +19,10 @@ from clustersim.scheduling.queue import Partition
 
 __all__ = ["Attempt", "AttemptLog", "Attempts", "SlowedBy", "StopCause"]
 
-SlowedBy: TypeAlias = Literal["nodes", "network"]
+SlowedBy: TypeAlias = Literal["nodes", "network", "storage"]
 """What can slow a job down. The slowdowns of all causes are multiplied."""
 
+_BITS: dict[SlowedBy, int] = {"nodes": 1, "network": 2, "storage": 4}
 _UNKNOWN = math.nan
 _NEVER = math.inf
 
@@ -57,6 +58,9 @@ class Attempt:
         Whether the job was stopped before this attempt.
     slowdown : float
         Current time per step divided by the time per step at full speed, for all causes together.
+        While a job restarts that loads its state from shared storage, only the storage counts.
+    write_s : float
+        Current time after a checkpoint until it can be used, seconds.
     holding : Holding or None
         What the job holds if it has another size than it asks for, or is on several partitions.
     whole_s : float
@@ -87,12 +91,16 @@ class Attempt:
     __slots__ = (
         "_by_network",
         "_by_nodes",
+        "_by_storage",
+        "_causes",
         "_done_s",
         "_network_s",
-        "_nodes_were_slow",
         "_paces",
+        "_restarts",
+        "_save_pace",
         "_since_s",
         "_stands_since_s",
+        "_storage_s",
         "_wall_s",
         "again",
         "began_s",
@@ -105,6 +113,7 @@ class Attempt:
         "slowdown",
         "whole_s",
         "work_s",
+        "write_s",
     )
     end: Event
 
@@ -125,8 +134,12 @@ class Attempt:
         self.partition = partition
         self.began_s = self._since_s = began_s
         self.work_s = self._wall_s = work_s
+        self._restarts = False
+        self.write_s = 0.0
         if checkpoints is not NO_CHECKPOINTS:
             self._wall_s = checkpoints.wall_s(work_s, again=again)
+            self._restarts = again and checkpoints.load_s > 0
+            self.write_s = checkpoints.write_s
         self.checkpoints = checkpoints
         self.again = again
         self.whole_s = work_s if whole_s is None else whole_s
@@ -134,9 +147,9 @@ class Attempt:
         self._done_s = 0.0
         self._paces: tuple[tuple[float, float, float], ...] = ()
         self._stands_since_s = _NEVER
-        self.slowdown = self._by_nodes = self._by_network = 1.0
-        self._network_s = 0.0
-        self._nodes_were_slow = False
+        self.slowdown = self._by_nodes = self._by_network = self._by_storage = 1.0
+        self._network_s = self._storage_s = 0.0
+        self._causes = 0
 
     @property
     def end_s(self) -> float:
@@ -163,35 +176,91 @@ class Attempt:
         """Return the seconds that the progress up to `now` would have taken at full speed."""
         return self._done_s + (now - self._since_s) / self.slowdown
 
+    @property
+    def restarts(self) -> bool:
+        """Whether the job restarts, and will load its state from shared storage or loads it."""
+        return self._restarts
+
     def slowed_by(self, cause: SlowedBy) -> float:
         """Return the current slowdown by one cause."""
-        return self._by_nodes if cause == "nodes" else self._by_network
+        if cause == "nodes":
+            return self._by_nodes
+        return self._by_network if cause == "network" else self._by_storage
 
     def rerate(self, now: float, slowdown: float, cause: SlowedBy = "nodes") -> None:
-        """Change the slowdown by one cause from `now` on."""
+        """Change the slowdown by one cause from `now` on.
+
+        That by the storage may be infinite while the job restarts.
+        """
+        self._settle(now)
+        self._causes |= _BITS[cause]
+        if cause == "nodes":
+            self._by_nodes = slowdown
+        elif cause == "network":
+            self._by_network = slowdown
+        else:
+            self._by_storage = slowdown
+        self._set_pace()
+
+    def loaded(self, now: float) -> None:
+        """Begin the work, because the job has loaded its state."""
+        self._settle(now)
+        # Exactly, without the rounding and the tolerance of the paces until now.
+        self._done_s = self.checkpoints.restart_s
+        self._storage_s = max(0.0, now - self.began_s - self.checkpoints.restart_s)
+        self._restarts, self._by_storage = False, 1.0
+        self._causes |= _BITS["storage"]
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        if self._restarts:
+            self.slowdown = self._by_storage
+        else:
+            self.slowdown = self._by_nodes * self._by_network * self._by_storage
+
+    def _settle(self, now: float) -> None:
+        """Note the progress up to `now`, when the pace changes."""
         if self.checkpoints.write_s > 0:
             self._paces += ((self._since_s, self._done_s, self.slowdown),)
         self._done_s = self.at_full_speed_s(now)
-        self._network_s = self._lost_to_network_s(now)
+        self._network_s, self._storage_s = self._lost_until(now)
         self._since_s = now
-        if cause == "nodes":
-            self._by_nodes, self._nodes_were_slow = slowdown, True
-        else:
-            self._by_network = slowdown
-        self.slowdown = self._by_nodes * self._by_network
 
-    def _lost_to_network_s(self, time: float) -> float:
-        """Return the time that an ideal network would have saved until `time`."""
-        return self._network_s + (time - self._since_s) * (1.0 - 1.0 / self._by_network)
+    def _lost_until(self, time: float) -> tuple[float, float]:
+        """Return the time that ideal network and storage would have saved until `time`.
 
-    def _lost_s(self, lost_s: float, time: float) -> tuple[float, float]:
-        """Divide the time lost until `time` into that to slow nodes and that to the network."""
-        network_s = self._lost_to_network_s(time) if self._nodes_were_slow else lost_s
-        return lost_s - network_s, network_s
+        What the storage cost comes first: without it, the network would have cost more.
+        """
+        passed_s = time - self._since_s
+        storage_s = self._storage_s + passed_s * (1.0 - 1.0 / self._by_storage)
+        if self._restarts:
+            return self._network_s, storage_s
+        moved_s = passed_s / self._by_storage
+        return self._network_s + moved_s * (1.0 - 1.0 / self._by_network), storage_s
+
+    def _lost_s(self, lost_s: float, time: float) -> tuple[float, float, float]:
+        """Divide the time lost until `time` into that to slow nodes, network and storage."""
+        network_s, storage_s = self._lost_until(time)
+        by_storage = bool(self._causes & _BITS["storage"])
+        rest_s = lost_s - storage_s if by_storage else lost_s
+        if not self._causes & _BITS["nodes"]:
+            only_storage = by_storage and not self._causes & _BITS["network"]
+            return 0.0, 0.0 if only_storage else rest_s, storage_s
+        return rest_s - network_s, network_s, storage_s
 
     def stand_still(self, now: float) -> None:
         """Make no more progress from `now` on, because the job saves its state."""
         self._stands_since_s = now
+        self._save_pace: tuple[float, float, float] = now, 1.0, 0.0
+
+    def slow_save(self, now: float, slowdown: float) -> None:
+        """Change the slowdown by the storage of a job that saves its state to leave."""
+        self._save_pace = now, slowdown, self._lost_in_save_s(now)
+
+    def _lost_in_save_s(self, now: float) -> float:
+        """Return the time of the present save that other jobs on the storage took."""
+        since_s, slowdown, lost_s = self._save_pace
+        return lost_s + (now - since_s) * (1.0 - 1.0 / slowdown)
 
     def progress(self, now: float, *, saved: bool) -> Progress:
         """Return how the time of the attempt was used if the attempt is stopped at `now`."""
@@ -199,15 +268,19 @@ class Attempt:
         elapsed_s = self.at_full_speed_s(moved_until_s)
         in_time_s = elapsed_s
         if self.checkpoints.write_s > 0:  # of checkpoints made until then, all have been written
-            in_time_s = self._reached_s(min(now - self.checkpoints.write_s, moved_until_s))
+            in_time_s = self._reached_s(min(now - self.write_s, moved_until_s))
         progress = self.checkpoints.progress(
             elapsed_s, self.work_s, again=self.again, saved=saved, in_time_s=in_time_s
         )
-        slow_s, network_s = self._lost_s(moved_until_s - self.began_s - elapsed_s, moved_until_s)
+        slow_s, network_s, storage_s = self._lost_s(
+            moved_until_s - self.began_s - elapsed_s, moved_until_s
+        )
+        checkpoint_s = progress.checkpoint_s + now - moved_until_s
+        if self.stands_still:
+            in_save_s = self._lost_in_save_s(now)
+            checkpoint_s, storage_s = checkpoint_s - in_save_s, storage_s + in_save_s
         return progress._replace(
-            checkpoint_s=progress.checkpoint_s + now - moved_until_s,
-            slow_s=slow_s,
-            network_s=network_s,
+            checkpoint_s=checkpoint_s, slow_s=slow_s, network_s=network_s, storage_s=storage_s
         )
 
     def _reached_s(self, time: float) -> float:
@@ -225,8 +298,8 @@ class Attempt:
         at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
         if at_one_pace:
             return progress
-        slow_s, network_s = self._lost_s(now - self.began_s - self._wall_s, now)
-        return progress._replace(slow_s=slow_s, network_s=network_s)
+        slow_s, network_s, storage_s = self._lost_s(now - self.began_s - self._wall_s, now)
+        return progress._replace(slow_s=slow_s, network_s=network_s, storage_s=storage_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +311,9 @@ class Attempts:
     job, partition : int64 arrays (attempts,)
     start_s, end_s : float64 arrays (attempts,)
         The end is NaN for an attempt that was still running when the simulation ended.
-    kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s : float64 arrays (attempts,)
+    kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s, storage_s : float64 arrays
         How the time of each attempt was used so far, see
-        :class:`~clustersim.engine.recovery.Progress`.
+        :class:`~clustersim.engine.recovery.Progress`; shape (attempts,).
     done : float64 array (attempts,)
         Share of the job's work that the attempt did and kept so far.
     cause : int64 array (attempts,)
@@ -262,6 +335,7 @@ class Attempts:
     restart_s: Floats
     slow_s: Floats
     network_s: Floats
+    storage_s: Floats
     done: Floats
     cause: Ints
     n_accelerators: Ints
@@ -350,8 +424,8 @@ class AttemptLog:
             rows = np.fromiter(self._noted, dtype=np.int64, count=len(self._noted))
             noted = np.array(list(self._noted.values())).T
             kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
-        lost_s, checkpoint_s, restart_s, slow_s, network_s = rest
-        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s
+        lost_s, checkpoint_s, restart_s, slow_s, network_s, storage_s = rest
+        split = kept_s, lost_s, checkpoint_s, restart_s, slow_s, network_s, storage_s
         cause = np.zeros(n, dtype=np.int64)
         cause[list(self._cause)] = list(self._cause.values())
         size = np.asarray(n_accelerators, dtype=np.int64)[job]

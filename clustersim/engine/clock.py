@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from heapq import heappush
 from typing import Any, Final
@@ -17,6 +18,7 @@ __all__ = [
     "NETWORK",
     "NODE_EVENT",
     "SCHEDULING",
+    "STORAGE",
     "SUBMISSION",
     "Clock",
     "ImmediateProcess",
@@ -28,10 +30,11 @@ NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
 NETWORK: Final = 5
-END_OF_INSTANT: Final = 6
+STORAGE: Final = 6
+END_OF_INSTANT: Final = 7
 """Priorities of events at the same instant, in the order in which they happen: the horizon,
-completions, node events, submissions, the scheduling pass, new shares of the network, and the check
-for the end of the run."""
+completions, node events, submissions, the scheduling pass, new shares of the network and of the
+storage, and the check for the end of the run."""
 _STOP: Final = 9
 
 
@@ -98,9 +101,22 @@ class Clock(simpy.Environment):
             super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
-        """Remove the effect of a future event; the clock still advances to its time."""
-        event.callbacks.clear()
-        event._value = None
+        """Remove the effect of a future event; the clock still advances to its time.
+
+        An event that has happened, or was cancelled before, stays as it is.
+        """
+        if event.callbacks is not None:
+            event.callbacks.clear()
+            event._value = None
+
+    def move(self, event: Event, time: float, priority: int) -> Event:
+        """Return an event at another time, or never, for what would happen at a future event.
+
+        The clock still advances to the time of the future event.
+        """
+        moved = Event(self) if time == math.inf else self.at(time, priority)
+        moved.callbacks, event.callbacks = event.callbacks, moved.callbacks
+        return moved
 
     def stop(self) -> None:
         """End the run after all events of the next instant.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from simpy.events import Event
 
@@ -16,7 +17,7 @@ from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.preemption import Protection
 from clustersim.scheduling.queue import Partition, Queue, StoppingCost
 
-__all__ = ["MOST_FRUITLESS_STOPS", "STOPS", "Departures", "StopAttempt"]
+__all__ = ["MOST_FRUITLESS_STOPS", "STOPS", "Departures", "SharedSaves", "StopAttempt"]
 
 STOPS: dict[How, StopCause] = {
     "save": StopCause.SAVED,
@@ -32,6 +33,26 @@ StopAttempt = Callable[[Attempt, bool, StopCause, float | None], Progress]
 """Stops an attempt now: whether its work is kept, the cause, and the cost of the next start."""
 
 
+class SharedSaves(Protocol):
+    """Storage that jobs share, to which they save their state before they leave."""
+
+    def saves(self, job: int) -> bool:
+        """Return whether a job saves its state there."""
+
+    def expected_s(self, job: int) -> float:
+        """Return how long a running job would take to save its state from now on, seconds."""
+
+    def is_saved(self, job: int) -> bool:
+        """Return whether a job that saves its state has saved all of it, but for rounding."""
+
+    def save(self, job: int, saved: Callable[[], None], expected: Callable[[float], None]) -> None:
+        """Save the state of a job that stands still from now on.
+
+        `saved` is called when this is done, `expected` with the time (seconds) at which it will be
+        done at the present rate, whenever this changes.
+        """
+
+
 @dataclass(slots=True)
 class _Notice:
     """The notice of a job that leaves, and the events that follow from it."""
@@ -41,6 +62,8 @@ class _Notice:
     cost_s: float | None
     at_s: float
     save_s: float
+    cause: StopCause
+    grace_s: float | None = None
     events: list[Event] = field(default_factory=list)
 
 
@@ -71,6 +94,8 @@ class Departures:
     ----------
     notices : dict of int to object
         The jobs that leave.
+    storage : SharedSaves or None
+        Where jobs save their state, if they share the storage; None by default.
     """
 
     def __init__(
@@ -96,6 +121,7 @@ class Departures:
         self._recovery = recovery
         self._protection = protection
         self.notices: dict[int, _Notice] = {}
+        self.storage: SharedSaves | None = None
         self._fruitless = 0
         self._n_ended_then = 0
 
@@ -130,12 +156,27 @@ class Departures:
         grace_s = None if protection is None else protection.grace_s
         save_s = _save_s(attempt) if how == "save" and cost_s is None else 0.0
         if save_s > 0 or grace_s:
-            notice = _Notice(attempt, how, cost_s, now, save_s)
+            notice = _Notice(attempt, how, cost_s, now, save_s, STOPS[how], grace_s)
             self.notices[job] = notice
             self._plan(notice)
         else:
             self._leave(attempt, how, STOPS[how], cost_s)
             self._after(job, False)
+
+    def save_and_leave(self, job: int, cause: StopCause) -> None:
+        """Let a running job save its state on shared storage from now on, and then leave.
+
+        A job that saves its state already goes on to do so. One that will be done before it could
+        have saved its state leaves when it is done.
+        """
+        attempt, notice = self._running[job], self.notices.get(job)
+        if attempt.stands_still:
+            return
+        if notice is not None:
+            self._cancel(notice)
+        notice = _Notice(attempt, "save", None, self._clock.now, _save_s(attempt), cause)
+        self.notices[job] = notice
+        self._plan(notice)
 
     def cost_of_stopping(self, job: int, how: How) -> StoppingCost:
         """Return the work that a running job would lose, and the time that it would take."""
@@ -149,7 +190,7 @@ class Departures:
             lost_s += self._unsaved_s(job)
         restart_s = 0.0
         if self._recovery is not None and how != "suspend":
-            restart_s = self._recovery.restart_s[job]
+            restart_s = self._recovery.restart_of(job, attempt.partition.pool)
         return StoppingCost(lost_s, restart_s + (_save_s(attempt) if how == "save" else 0.0))
 
     def _checked(self, job: int, how: How, cost_s: float | None) -> Attempt:
@@ -200,6 +241,8 @@ class Departures:
         """Forget a job that has left, whatever the reason."""
         if (notice := self.notices.pop(job, None)) is not None:
             self._cancel(notice)
+            if self.storage is not None:  # queues that never preempt do not forget it themselves
+                self._queue_of(job).leaving.pop(job, None)
 
     def rerated(self, job: int) -> None:
         """Plan the departure of a job again, because its pace has changed."""
@@ -215,8 +258,12 @@ class Departures:
         A job that is done by then is left alone.
         """
         attempt, now = notice.attempt, self._clock.now
-        grace_s = None if self._protection is None else self._protection.grace_s
-        how, cause, save_s = notice.how, STOPS[notice.how], notice.save_s
+        how, cause, save_s, grace_s = notice.how, notice.cause, notice.save_s, notice.grace_s
+        storage = self.storage if save_s > 0 else None
+        if storage is not None and storage.saves(attempt.job):
+            save_s = storage.expected_s(attempt.job)
+        else:
+            storage = None
         if grace_s is None:
             leaves_s = now + save_s
         else:
@@ -229,8 +276,13 @@ class Departures:
             return
         leaving[attempt.job] = leaves_s
         if save_s > 0:
-            self._at(notice, max(now, leaves_s - save_s), lambda: self._begin_to_save(attempt))
-        self._at(notice, leaves_s, lambda: self._depart(notice, how, cause))
+            self._at(
+                notice, max(now, leaves_s - save_s), lambda: self._begin_to_save(notice, storage)
+            )
+        if storage is None or save_s == 0.0:
+            self._at(notice, leaves_s, lambda: self._depart(notice, how, cause))
+        elif grace_s is not None:
+            self._at(notice, leaves_s, lambda: self._run_out(notice, storage))
 
     def _at(self, notice: _Notice, time: float, do: Callable[[], None]) -> None:
         if time <= self._clock.now:
@@ -240,10 +292,29 @@ class Departures:
         event.callbacks.append(lambda _: do())
         notice.events.append(event)
 
-    def _begin_to_save(self, attempt: Attempt) -> None:
+    def _begin_to_save(self, notice: _Notice, storage: SharedSaves | None) -> None:
         """Let a job stand still from now on."""
+        attempt = notice.attempt
         self._clock.cancel(attempt.end)
         attempt.stand_still(self._clock.now)
+        if storage is not None:
+            leaving = self._queue_of(attempt.job).leaving
+
+            def saved() -> None:
+                self._cancel(notice)
+                self._depart(notice, notice.how, notice.cause)
+
+            def expected(time: float) -> None:
+                leaving[attempt.job] = time
+
+            storage.save(attempt.job, saved, expected)
+
+    def _run_out(self, notice: _Notice, storage: SharedSaves) -> None:
+        """Stop a job whose notice has run out; what it has not saved by then is lost."""
+        if storage.is_saved(notice.attempt.job):
+            self._depart(notice, notice.how, notice.cause)
+        else:
+            self._depart(notice, "requeue", StopCause.REQUEUED)
 
     def _depart(self, notice: _Notice, how: How, cause: StopCause) -> None:
         """Stop a job whose notice has run out."""

@@ -23,7 +23,7 @@ from simpy.events import Event
 from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.attempts import Attempt, AttemptLog, SlowedBy, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
-from clustersim.engine.departures import Departures
+from clustersim.engine.departures import Departures, SharedSaves
 from clustersim.engine.ending import Ending
 from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
@@ -396,16 +396,22 @@ class Simulation:
     def _new_attempt(self, job: int, partition: Partition, holding: Holding | None) -> Attempt:
         """Return an attempt that may have checkpoints, follow others, or be of unusual size."""
         now, recovery, left = self.clock._now, self._recovery, self._left
-        checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
+        n = self.jobs.n_accelerators[job]
         if holding is None:
             work_s = whole_s = self._run_s[partition.pool][job]
         else:
+            n = holding.size
             work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
-        again = False if recovery is None else recovery.at_first
+        checkpoints, again = NO_CHECKPOINTS, False
+        if recovery is not None:
+            again = recovery.at_first
+            checkpoints = recovery.of(job, partition.pool, n, saved=left.of(job) < 1.0)
         if job in self._stopped:
             again = True
             work_s = left.work_s(job, partition.pool, whole_s)
             checkpoints = left.checkpoints(job, checkpoints)
+        elif recovery is not None and (first := recovery.first(job, partition.pool, n)) is not None:
+            checkpoints, again = first, True
         number = self._log.begin(job, partition.index, now, holding)
         return Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
 
@@ -431,6 +437,29 @@ class Simulation:
         self._stop(self._running(job, "stopped"), saved, cause)
         self._request_pass(later=True)
         self._may_be_over()
+
+    def save_and_stop(self, job: int) -> bool:
+        """Stop a running job once it has saved its state, and put it back into its queue.
+
+        Return whether it has left already. A job that saves its state to storage that it shares
+        does so from now on, and leaves later. Any other job leaves now.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job is not running.
+        """
+        storage = self._departures.storage
+        if storage is None or not storage.saves(job):
+            self.stop(job, saved=True)
+            return True
+        self._running(job, "stopped")
+        self._departures.save_and_leave(job, StopCause.NODE)
+        return False
+
+    def share_storage(self, storage: SharedSaves) -> None:
+        """Let jobs that leave save their state to storage that they share."""
+        self._departures.storage = storage
 
     def lose_memory(self, partition: Partition, node: int, *, saved: bool) -> None:
         """Drop the state that suspended jobs keep in the memory of a node.
@@ -512,8 +541,9 @@ class Simulation:
         job : int
         slowdown : float
             Time per step divided by the time per step without this cause; finite and at least 1.
-        cause : {"nodes", "network"}
-            What slows the job down. The slowdowns of both causes are multiplied.
+            That by the storage is infinite if the job waits for its turn to load its state.
+        cause : {"nodes", "network", "storage"}
+            What slows the job down. The slowdowns of all causes are multiplied.
 
         Raises
         ------
@@ -523,20 +553,29 @@ class Simulation:
         attempt = self._running(job, "slowed")
         if attempt.stands_still:
             return
-        if not 1.0 <= slowdown < float("inf"):
+        waits = cause == "storage" and attempt.restarts
+        if not (1.0 <= slowdown < float("inf") or (waits and slowdown == float("inf"))):
             raise ClusterSimError(
                 f"slowdown of job {job} (counted from 0) is {slowdown}; it must be finite and at"
                 " least 1"
             )
         if slowdown == attempt.slowed_by(cause):
             return
-        now = self.clock.now
-        self.clock.cancel(attempt.end)
-        attempt.rerate(now, slowdown, cause)
+        attempt.rerate(self.clock.now, slowdown, cause)
+        self._end_again(attempt)
+
+    def loaded(self, job: int) -> None:
+        """Let a running job begin its work, because it has loaded its state."""
+        attempt = self._running(job, "continued")
+        attempt.loaded(self.clock.now)
+        self._end_again(attempt)
+
+    def _end_again(self, attempt: Attempt) -> None:
+        """Schedule the end of an attempt again, because its pace has changed."""
         # Rounding must not move the end of an almost completed job into the past.
-        attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
-        self.clock.start(self._run_attempt(attempt, attempt.end))
-        self._departures.rerated(job)
+        end_s = max(self.clock.now, attempt.end_s)
+        attempt.end = self.clock.move(attempt.end, end_s, COMPLETION)
+        self._departures.rerated(attempt.job)
 
     def watch(self, watcher: Watcher) -> None:
         """Notify an observer of every start and every departure of a job from now on."""
@@ -598,7 +637,8 @@ class Simulation:
     def _run_attempt(self, attempt: Attempt, end: Event) -> Generator[Event, None, None]:
         """Run a job to the end of an attempt (a SimPy process).
 
-        If the job is stopped or rerated, the end is cancelled, and the process never goes on.
+        If the job is stopped, the end is cancelled, and the process never goes on. If it is
+        rerated, the end moves.
         """
         yield end
         self._complete(attempt)

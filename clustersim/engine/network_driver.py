@@ -69,7 +69,6 @@ class NetworkDriver:
         self._links = links
         self._communication_of = communication_of
         self._contention = contention
-        self._tolerance = tolerance
         self._observer = observer
         self._first_node = [
             int(links.graph.first_node[part.pool]) + part.first_node
@@ -80,7 +79,6 @@ class NetworkDriver:
             for part in simulation.partitions
         ]
         self._is_due = False
-        self._new: set[int] = set()
         self.sharing: dict[int, tuple[Sequence[int], Sequence[float], Communication]] = {}
         self.trunks = SharedTrunks(links.capacity_Bps, tolerance=tolerance)
         simulation.watch(self)
@@ -107,7 +105,6 @@ class NetworkDriver:
         if job in self.sharing:
             self._ask()
             del self.sharing[job]
-            self._new.discard(job)
             self.trunks.remove(job)
 
     def _gang(self, partition: Partition, nodes: Nodes) -> Gang:
@@ -149,7 +146,6 @@ class NetworkDriver:
         self._ask()
         self.sharing[job] = trunks, demand_Bps, communication
         self.trunks.add(job, trunks, demand_Bps, communication.response)
-        self._new.add(job)
 
     def _ask(self) -> None:
         """Ask for new shares at the end of this instant, before the jobs change."""
@@ -162,13 +158,8 @@ class NetworkDriver:
 
     def _settle(self, _event: Event) -> None:
         self._is_due = False
-        simulation, trunks, tolerance = self._simulation, self.trunks, self._tolerance
-        new = self._new
+        simulation, trunks = self._simulation, self.trunks
         for job in trunks.settle():
-            slowdown = trunks.slowdown(job)
-            now = simulation.running[job].slowed_by("network")
-            if job in new or abs(slowdown - now) > tolerance * now:
-                simulation.rerate(job, max(1.0, slowdown), "network")
-        new.clear()
+            simulation.rerate(job, max(1.0, trunks.slowdown(job)), "network")
         if self._observer is not None:
             self._observer.changed(simulation.clock.now, trunks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from simpy.core import StopSimulation
 from simpy.events import Event
@@ -33,6 +33,8 @@ class NodeDriver:
     events : iterable of NodeEvent
         In order of their start. No event may remove a node that is already out of service (see
         :func:`~clustersim.engine.node_events.without_overlaps`).
+    when_begun : callable, optional
+        Called with each event when it begins.
 
     Attributes
     ----------
@@ -40,9 +42,17 @@ class NodeDriver:
         Number of jobs that were stopped, by cause, time (seconds) and pool.
     """
 
-    def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        events: Iterable[NodeEvent],
+        *,
+        when_begun: Callable[[NodeEvent], None] | None = None,
+    ) -> None:
         self._simulation = simulation
         self._events = events
+        self._when_begun = when_begun
+        self._told: set[int] = set()
         self._begun: list[NodeEvent] = []
         self._is_over = bytearray()
         self._together: list[int] = []
@@ -78,6 +88,7 @@ class NodeDriver:
         """Record that a job leaves its nodes."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.remove(job, nodes)
+        self._told.discard(job)
         if self._late:
             for event in [self._late.pop((partition.index, node), None) for node, _ in nodes]:
                 if event is not None:
@@ -110,6 +121,10 @@ class NodeDriver:
         if event.waits and self._jobs_on(partition, node):
             self._late[partition.index, node] = event
             return
+        closed = event.kind.planned and self._is_closed(partition, node)
+        if closed and self._save_first(event, self._jobs_on(partition, node)):
+            self._late[partition.index, node] = event._replace(waits=True)
+            return
         cut_off = event.kind is NodeEventKind.CUT_OFF
         cause = StopCause.NETWORK if cut_off else StopCause.NODE
         for job in self._jobs_on(partition, node):
@@ -123,6 +138,24 @@ class NodeDriver:
             partition.withdraw(node, event.end_s)
             self._begin(event)
         self._simulation.service_changed(partition)
+
+    def _is_closed(self, partition: Partition, node: int) -> bool:
+        """Return whether no job can start on a node, because of a window that has begun."""
+        now, windows = self._simulation.clock.now, partition.windows
+        return windows is not None and any(
+            window.begin_s <= now < window.end_s and window.nodes[node] and not window.may_use
+            for window in windows.announced
+        )
+
+    def _save_first(self, event: NodeEvent, jobs: Iterable[int]) -> bool:
+        """Ask jobs to save their state and to leave; return whether one of them needs time."""
+        waits = False
+        for job in jobs:
+            if job not in self._told:
+                self._told.add(job)
+                self.stopped[event.cause, event.begin_s, event.pool] += 1
+            waits |= not self._simulation.save_and_stop(job)
+        return waits
 
     def _slow_down(self, event: NodeEvent) -> None:
         """Slow the jobs on a node; the scheduler does not learn of it."""
@@ -139,6 +172,8 @@ class NodeDriver:
         Node events with the same start and end, such as those of one delivery, share one event on
         the clock for their end.
         """
+        if self._when_begun is not None:
+            self._when_begun(event)
         clock, number = self._simulation.clock, len(self._begun)
         self._begun.append(event)
         self._is_over.append(False)

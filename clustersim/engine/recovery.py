@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from clustersim.array_types import Floats
+from clustersim.engine.storage_use import StorageUse
 
 __all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
@@ -31,6 +32,8 @@ class Progress(NamedTuple):
         Extra time because of slow nodes.
     network_s : float
         Extra time because of the position of the job's nodes in the network and of other jobs.
+    storage_s : float
+        Extra time because other jobs use the storage, too.
     """
 
     kept_s: float
@@ -39,6 +42,7 @@ class Progress(NamedTuple):
     restart_s: float
     slow_s: float = 0.0
     network_s: float = 0.0
+    storage_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,21 @@ class Checkpoints:
     write_s : float
         Time after a checkpoint until it can be used, seconds; the job continues while it is
         written.
+    load_s : float
+        Last part of `restart_s`, in which the job reads from storage that it shares, seconds.
+    load_bytes : float
+        What it reads then.
+
+    If the job shares storage, `cost_s`, `write_s` and `load_s` are the times that it would take
+    alone.
     """
 
     interval_s: float = math.inf
     cost_s: float = 0.0
     restart_s: float = 0.0
     write_s: float = 0.0
+    load_s: float = 0.0
+    load_bytes: float = 0.0
 
     def wall_s(self, work_s: float, *, again: bool) -> float:
         """Return the duration of an attempt that is not stopped.
@@ -74,7 +87,7 @@ class Checkpoints:
             Whether the job was stopped before.
         """
         restart_s = self.restart_s if again else 0.0
-        return restart_s + work_s + self.cost_s * self._count(work_s)
+        return restart_s + work_s + self.cost_s * self.count(work_s)
 
     def progress(
         self,
@@ -105,7 +118,7 @@ class Checkpoints:
         if math.isinf(self.interval_s):
             work, written, checkpoint_s = running_s, 0.0, 0.0
         else:
-            count, cycle_s = self._count(work_s), self.interval_s + self.cost_s
+            count, cycle_s = self.count(work_s), self.interval_s + self.cost_s
             cycles = min(int(running_s // cycle_s), count)
             since_s = running_s - cycles * cycle_s
             # Time beyond the interval belongs to a checkpoint that was begun but not completed.
@@ -120,10 +133,10 @@ class Checkpoints:
 
     def whole(self, work_s: float, *, again: bool) -> Progress:
         """Return how an attempt that completed its job used its time."""
-        checkpoint_s = self.cost_s * self._count(work_s)
+        checkpoint_s = self.cost_s * self.count(work_s)
         return Progress(work_s, 0.0, checkpoint_s, self.restart_s if again else 0.0)
 
-    def _count(self, work_s: float) -> int:
+    def count(self, work_s: float) -> int:
         """Return the number of checkpoints in `work_s` seconds of work; none is made at the end."""
         if math.isinf(self.interval_s) or work_s <= self.interval_s:
             return 0
@@ -151,6 +164,9 @@ class Recovery:
         Time after a checkpoint of each job until it can be used, seconds; 0 by default.
     at_first : bool
         Whether the first start of a job takes the time of a restart, too.
+    storage : StorageUse, optional
+        What jobs write to and read from storage that they share. Its times replace `cost_s` and
+        `write_s`, and loading the state comes on top of `restart_s`.
     """
 
     interval_s: Sequence[Sequence[float]]
@@ -158,6 +174,7 @@ class Recovery:
     restart_s: Sequence[float]
     write_s: Sequence[float] | None = None
     at_first: bool = False
+    storage: StorageUse | None = None
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
         """Return the recovery settings of only the jobs at `rows`."""
@@ -171,6 +188,7 @@ class Recovery:
             chosen(self.restart_s),
             None if self.write_s is None else chosen(self.write_s),
             self.at_first,
+            None if self.storage is None else self.storage.of_jobs(rows),
         )
 
     def standing_s(self, work_s: Floats) -> Floats:
@@ -180,12 +198,47 @@ class Recovery:
         with np.errstate(invalid="ignore"):
             count = np.ceil(work_s / interval_s - _ROUNDING) - 1.0
         count = np.where(np.isfinite(interval_s) & np.isfinite(work_s), np.maximum(count, 0.0), 0.0)
-        standing: Floats = count * np.array(self.cost_s[:jobs])
+        cost_s = np.array(self.cost_s[:jobs])
+        if self.storage is not None:
+            cost_s = np.array([column[:jobs] for column in self.storage.cost_s])
+        standing: Floats = count * cost_s
         return standing
 
-    def of(self, job: int, pool: int) -> Checkpoints:
-        """Return the checkpoint settings of a job on a pool."""
-        write_s = 0.0 if self.write_s is None else self.write_s[job]
-        return Checkpoints(
-            self.interval_s[pool][job], self.cost_s[job], self.restart_s[job], write_s
-        )
+    def of(self, job: int, pool: int, n: int | None = None, *, saved: bool = True) -> Checkpoints:
+        """Return the checkpoint settings of a job on a pool.
+
+        Parameters
+        ----------
+        job, pool : int
+        n : int, optional
+            Number of accelerators; by default those for which it asks.
+        saved : bool
+            Whether there is a state of the job to load when it restarts.
+        """
+        interval_s = self.interval_s[pool][job]
+        if self.storage is None:
+            write_s = 0.0 if self.write_s is None else self.write_s[job]
+            return Checkpoints(interval_s, self.cost_s[job], self.restart_s[job], write_s)
+        use = self.storage
+        times = use.times(job, pool, use.n_accelerators[job] if n is None else n)
+        load_s, size = times.load_s, use.size_bytes[job]
+        if not saved:
+            load_s, size = times.first_s, use.first_bytes[job]
+        restart_s = self.restart_s[job] + load_s
+        return Checkpoints(interval_s, times.cost_s, restart_s, times.write_s, load_s, size)
+
+    def first(self, job: int, pool: int, n: int) -> Checkpoints | None:
+        """Return the settings of a job that reads from shared storage when it first starts.
+
+        The read takes the place of a restart. None if the job reads nothing.
+        """
+        if self.storage is None or not self.storage.first_bytes[job]:
+            return None
+        usual = self.of(job, pool, n, saved=False)
+        return usual if self.at_first else replace(usual, restart_s=usual.load_s)
+
+    def restart_of(self, job: int, pool: int) -> float:
+        """Return the time from a restart of a job on a pool to its first step, seconds."""
+        if self.storage is None:
+            return self.restart_s[job]
+        return self.of(job, pool).restart_s

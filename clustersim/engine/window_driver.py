@@ -205,7 +205,7 @@ class WindowDriver:
                 if job not in window.may_use:
                     nodes, _ = partition.node_arrays(job)
                     if window.nodes[nodes].any():
-                        self._simulation.stop(job, saved=True)
+                        self._simulation.save_and_stop(job)
                         self.stopped[number] += 1
         self._simulation.service_changed(partition)
 

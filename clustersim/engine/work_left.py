@@ -89,7 +89,7 @@ class WorkLeft:
     def checkpoints(self, job: int, usual: Checkpoints) -> Checkpoints:
         """Return the checkpoints of a stopped job, with the time that its next start takes."""
         restart_s = self.of_jobs[job].restart_s
-        return usual if restart_s is None else replace(usual, restart_s=restart_s)
+        return usual if restart_s is None else replace(usual, restart_s=restart_s, load_s=0.0)
 
     def stopped(
         self, attempt: Attempt, progress: Progress, cause: StopCause, cost_s: float | None
@@ -162,10 +162,11 @@ class WorkLeft:
         """Reduce the scheduler's estimates to the work that is left, plus the time of a restart."""
         left = self.of_jobs[job]
         whole = self._whole_estimate_s.setdefault(job, [column[job] for column in self._estimate_s])
-        restart_s = left.restart_s
-        if restart_s is None:
-            restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
+        recovery = self._recovery
         for pool, (column, seconds) in enumerate(zip(self._estimate_s, whole, strict=True)):
+            restart_s = left.restart_s
+            if restart_s is None:
+                restart_s = 0.0 if recovery is None else recovery.restart_of(job, pool)
             exact = pool == left.pool and seconds == self._run_s[pool][job] == left.whole_s
             rest_s = left.work_s if exact else seconds * left.share
             column[job] = restart_s + rest_s  # type: ignore[index]

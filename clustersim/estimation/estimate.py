@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.cost import Cost, Prices, cost_of
 from clustersim.estimation.estimate_result import Estimate, PlanEstimate
 from clustersim.estimation.evidence import Evidence, evidence_of
-from clustersim.estimation.job import Job, job_of, model_and_chip
+from clustersim.estimation.job import Job, job_of, model_and_chip, with_lengths
 from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.plan_choice import (
     PlanChoice,
@@ -127,11 +126,7 @@ def estimate(
     catalogue = load_catalogue() if catalogue is None else catalogue
     calibration = default_calibration() if calibration is None else calibration
     shape, chip = model_and_chip(model, accelerator, catalogue)
-    shape = dataclasses.replace(
-        shape,
-        seq_len=shape.seq_len if seq_len is None else seq_len,
-        document_tokens=shape.document_tokens if document_tokens is None else document_tokens,
-    )
+    shape = with_lengths(shape, seq_len, document_tokens)
     batch = shape.global_batch if global_batch is None else global_batch
     network = chip.nic_Bps if nic_Bps is None else nic_Bps
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens

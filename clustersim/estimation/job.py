@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,9 @@ import numpy as np
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import check_kind
 from clustersim.estimation.assumptions import memory_notes, precision_used, size_notes, stack_used
-from clustersim.estimation.configurations import Configurations
+from clustersim.estimation.configurations import Configurations, chip_arrays
 from clustersim.estimation.given_plan import PLAN_KEYS
 from clustersim.performance import (
-    AcceleratorArrays,
     Calibration,
     ModelArrays,
     Plans,
@@ -25,7 +24,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.optimizer import host_optimizer
 
-__all__ = ["Job", "job_of", "model_and_chip"]
+__all__ = ["Job", "configurations_of", "job_of", "model_and_chip", "with_lengths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +74,7 @@ class Job:
 
     def rows(self, plans: list[dict[str, int]]) -> Configurations:
         """Return configurations of the job, one row per plan."""
-        size = len(plans)
-        chips = AcceleratorArrays.of([self.chip] * size, self.precision)
-        columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
-        return Configurations(
-            models=ModelArrays.of([self.model] * size),
-            chips=dataclasses.replace(chips, nic_Bps=np.full(size, self.nic_Bps)),
-            plans=Plans.of(**columns),
-            global_batch=np.full(size, float(self.batch)),
-            labels=[labels_of(self.chip, self.stack, self.precision)] * size,
-            accelerators=[self.chip] * size,
-            index=np.arange(size),
-            reason=[""] * size,
-            memory_options=[self.memory] * size,
-            stack_assumed=[self.stack_assumed] * size,
-        )
+        return configurations_of([self] * len(plans), plans)
 
     def step(self, plan: dict[str, int]) -> StepTime:
         """Evaluate one plan with the posterior mean, the optimizer being where the job has it."""
@@ -102,6 +87,44 @@ class Job:
             coefficients=self.calibration.mean_draw().coefficients(rows.labels),
             memory=rows.memory,
         )
+
+
+def configurations_of(jobs: Sequence[Job], plans: Sequence[Mapping[str, int]]) -> Configurations:
+    """Return configurations of several jobs, one row per job and its plan.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    plans : sequence of mapping of str to int
+        For each job, values of all :data:`clustersim.estimation.given_plan.PLAN_KEYS`.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.estimation.plan_choice import chosen_plans, plan_of_job
+    >>> from clustersim.performance import default_calibration
+    >>> model, chip = model_and_chip("llama3-8b", "H200", load_catalogue())
+    >>> rest = (chip.nic_Bps, default_calibration(), [])
+    >>> jobs = [job_of(model, chip, count, 128, *rest) for count in (8, 16)]
+    >>> plans = [chosen_plans(job, plan_of_job(job, "tp=2", [])).plans[0] for job in jobs]
+    >>> configurations_of(jobs, plans).plans.dp.tolist()
+    [4.0, 8.0]
+    """
+    size = len(jobs)
+    chips = chip_arrays([job.chip for job in jobs], [job.precision for job in jobs])
+    columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
+    return Configurations(
+        models=ModelArrays.of([job.model for job in jobs]),
+        chips=dataclasses.replace(chips, nic_Bps=np.array([job.nic_Bps for job in jobs], float)),
+        plans=Plans.of(**columns),
+        global_batch=np.array([job.batch for job in jobs], float),
+        labels=[labels_of(job.chip, job.stack, job.precision) for job in jobs],
+        accelerators=[job.chip for job in jobs],
+        index=np.arange(size),
+        reason=[""] * size,
+        memory_options=[job.memory for job in jobs],
+        stack_assumed=[job.stack_assumed for job in jobs],
+    )
 
 
 def model_and_chip(
@@ -131,6 +154,22 @@ def model_and_chip(
     shape = catalogue.model(model) if isinstance(model, str) else model
     chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     return shape, chip
+
+
+def with_lengths(model: Model, seq_len: int | None, document_tokens: int | None) -> Model:
+    """Return a model with another length of sequences and of documents; None keeps its own.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> with_lengths(load_catalogue().model("llama3-8b"), 4096, None).seq_len
+    4096
+    """
+    return dataclasses.replace(
+        model,
+        seq_len=model.seq_len if seq_len is None else seq_len,
+        document_tokens=model.document_tokens if document_tokens is None else document_tokens,
+    )
 
 
 def job_of(

@@ -13,11 +13,18 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
-from clustersim.catalogue import Catalogue
+from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.simulation.result import Result
 from clustersim.sites.queue import QueuedJob, QueueState
-from clustersim.topology import Cluster, compile_cluster, load_cluster, resolve_cluster, single_pool
+from clustersim.topology import (
+    Cluster,
+    ClusterSpec,
+    compile_cluster,
+    load_cluster,
+    resolve_cluster,
+    single_pool,
+)
 from clustersim.units import format_duration
 from clustersim.workload.jobs import partition_column, texts_of
 
@@ -28,6 +35,7 @@ __all__ = [
     "scheduling_of_run",
     "state_of_jobs",
     "state_of_run",
+    "topology_of_run",
 ]
 
 _NEEDED = ("job_id", "submit_s", "n_accelerators")
@@ -215,18 +223,40 @@ def _then(
     return Then(state, at_s, jobs[over], known[submit <= at_s])
 
 
-def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
-    """Return the cluster on which a saved run ran; None if its provenance has none."""
+def topology_of_run(result: Result, catalogue: Catalogue | None = None) -> ClusterSpec | None:
+    """Return the topology on which a saved run ran; None if its provenance has none.
+
+    Parameters
+    ----------
+    result : Result
+    catalogue : Catalogue, optional
+        By default, that of the run.
+
+    Raises
+    ------
+    InputError
+        If a file that the run used cannot be read any more.
+    """
     facts = result.provenance
     scenario, replayed = facts.get("scenario"), facts.get("replay")
-    if isinstance(scenario, Mapping) and isinstance(scenario.get("cluster"), Mapping):
-        return compile_cluster(resolve_cluster(scenario["cluster"], catalogue))
-    if isinstance(replayed, Mapping):
-        if replayed.get("accelerators"):
-            return single_pool(int(replayed["accelerators"]))
-        if replayed.get("cluster"):
-            return compile_cluster(load_cluster(str(replayed["cluster"]), catalogue))
-    return None
+    given = scenario if isinstance(scenario, Mapping) else replayed
+    cluster = given.get("cluster") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not cluster:
+        return None
+    if catalogue is None:
+        catalogue = load_catalogue(*(given.get("catalogue") or ()))
+    if isinstance(cluster, Mapping):
+        return resolve_cluster(cluster, catalogue)
+    return load_cluster(str(cluster), catalogue)
+
+
+def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
+    """Return the cluster on which a saved run ran; None if its provenance has none."""
+    replayed = result.provenance.get("replay")
+    if isinstance(replayed, Mapping) and replayed.get("accelerators"):
+        return single_pool(int(replayed["accelerators"]))
+    spec = topology_of_run(result, catalogue)
+    return None if spec is None else compile_cluster(spec)
 
 
 def scheduling_of_run(result: Result) -> dict[str, Any]:
@@ -268,6 +298,8 @@ def not_continued(result: Result) -> list[str]:
         found.append("exact estimates of run times")
     if isinstance(replayed, Mapping) and replayed.get("network"):
         found.append(_SECTIONS["network"])
+    if isinstance(replayed, Mapping) and (replayed.get("checkpoints") or replayed.get("storage")):
+        found.append("checkpoints")
     if isinstance(scenario, Mapping):
         if (scenario.get("scheduler") or {}).get("estimates") == "exact":
             found.append("exact estimates of run times")

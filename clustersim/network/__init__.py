@@ -9,6 +9,8 @@ from clustersim.network.gang_links import Communication, GangLinks
 from clustersim.network.gang_traffic import GangTraffic, gang_traffic
 from clustersim.network.load_balancing import ecmp_efficiency, usable_share
 from clustersim.network.max_min import max_min_rates
+from clustersim.network.shared_storage import SharedStorage
+from clustersim.network.storage_system import StorageSystem, Transfers
 from clustersim.network.trunks import LEVELS, TrunkGraph, trunk_graph
 
 __all__ = [
@@ -21,7 +23,10 @@ __all__ = [
     "GangTraffic",
     "NetworkFault",
     "NetworkResponse",
+    "SharedStorage",
     "SharedTrunks",
+    "StorageSystem",
+    "Transfers",
     "TrunkGraph",
     "collective_time",
     "ecmp_efficiency",

@@ -31,75 +31,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
-from clustersim.network.job_rows import INVERSE_SHARES, JobRows, PairRows
+from clustersim.network.expected_load import ExpectedLoad
+from clustersim.network.job_rows import JobRows, PairRows, TrunkPairs
+from clustersim.network.response import INVERSE_SHARES, NetworkResponse, respond
+from clustersim.notes import note
 
 __all__ = ["INVERSE_SHARES", "NetworkResponse", "SharedTrunks"]
 
-_MOST_ROUNDS = 100
+_MOST_ROUNDS = 200
+_NEWTON = 0.1
+"""Error of a trunk's shares, relative to the tolerance."""
 _ROOM = 1.0 + 1e-12
 """Relative excess of demand over capacity that rounding explains."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NetworkResponse:
-    """Step time and duty of a job by its share of the network's rate.
-
-    Attributes
-    ----------
-    slowdown : float64 array, shape of `INVERSE_SHARES`
-        Step time divided by the step time at a share of 1, and at least 1; ascending.
-    duty : float64 array, shape of `INVERSE_SHARES`
-        Time in which the job communicates divided by its step time; between 0 and 1.
-
-    Examples
-    --------
-    >>> from clustersim.network import NetworkResponse
-    >>> response = NetworkResponse.of_share(0.2)
-    >>> response.slowdown[:4].round(3).tolist(), response.duty[:4].round(3).tolist()
-    ([1.0, 1.05, 1.1, 1.2], [0.2, 0.238, 0.273, 0.333])
-    """
-
-    slowdown: Floats
-    duty: Floats
-
-    @classmethod
-    def of_share(cls, communication_share: float) -> NetworkResponse:
-        """Return the response of a job whose communication never overlaps with computation.
-
-        Parameters
-        ----------
-        communication_share : float
-            Time in which the job communicates divided by its step time, at a share of 1.
-
-        Examples
-        --------
-        >>> from clustersim.network import NetworkResponse
-        >>> float(NetworkResponse.of_share(0.5).slowdown[3])  # the network has half its rate
-        1.5
-        """
-        communication = communication_share * INVERSE_SHARES
-        slowdown = 1.0 - communication_share + communication
-        return cls(slowdown, communication / slowdown)
-
-    def at(self, share: float) -> tuple[float, float]:
-        """Return slowdown and duty at a share.
-
-        Examples
-        --------
-        >>> from clustersim.network import NetworkResponse
-        >>> slowdown, duty = NetworkResponse.of_share(0.5).at(0.25)
-        >>> slowdown, duty
-        (2.5, 0.8)
-        """
-        slowdown, duty = _respond(np.array([share]), self.slowdown[None], self.duty[None])
-        return float(slowdown[0]), float(duty[0])
 
 
 class SharedTrunks:
@@ -110,8 +59,8 @@ class SharedTrunks:
     capacity_Bps : float64 array (trunks,)
         Capacity of each trunk, one direction (bytes/s), above 0.
     tolerance : float
-        A trunk is solved again when the demand or the load on it has changed by more than this
-        part of it.
+        A trunk is solved again when the slowdown of one of its jobs may have changed by more than
+        half of this part of it.
 
     Raises
     ------
@@ -140,7 +89,6 @@ class SharedTrunks:
             _check_capacity(trunk, float(self.capacity_Bps[trunk]))
         self.tolerance = tolerance
         n = len(self.capacity_Bps)
-        self._demand = np.zeros(n)
         self._room = (self.capacity_Bps * _ROOM).tolist()
         self._mean = [0.0] * n  # expected demand at a share of 1
         self._alone = [0.0] * n  # at least the largest demand beyond its expected value of a job
@@ -149,12 +97,15 @@ class SharedTrunks:
         self._parked_on: list[dict[int, None]] = [{} for _ in range(n)]
         self._parked_load = [0.0] * n
         self._new_parked: set[int] = set()
-        self._drift = np.zeros(n)  # relative
         self._binds = np.zeros(n, dtype=bool)
-        self._most = np.ones(n)  # the largest share that each trunk allowed when it was solved
+        # What the load of each trunk at its level has changed by since the trunk was solved,
+        # divided by the capacity. The level is the largest share that the trunk allowed a job.
+        self._drift = np.zeros(n)
+        self._level = np.ones(n)
+        # Largest relative change of a slowdown with such a change of the load.
+        self._sensitivity = np.ones(n)
         self._slot_of: dict[int, int] = {}
-        self._on = [_Members() for _ in range(n)]
-        self._loads: dict[int, _Load] = {}
+        self._on = TrunkPairs(n)
         self._jobs = JobRows()
         self._pairs = PairRows()
         self._touched: set[int] = set()
@@ -183,13 +134,17 @@ class SharedTrunks:
                 self._parked_on[trunk][job] = None
                 self._parked_load[trunk] += duty * demand
         else:
-            self._enter(job, own)
-            self._new.add(self._slot_of[job])
+            self._new.add(self._enter(job, own))
 
     def _wake(self, trunk: int) -> None:
         """Give rows to all jobs of a trunk that may bind."""
         for job in list(self._parked_on[trunk]):
-            self._enter(job, self._unpark(job))
+            slot = self._enter(job, self._unpark(job))
+            if job in self._new_parked:
+                self._new_parked.discard(job)
+                self._new.add(slot)
+            else:
+                self._jobs.told[slot] = self._jobs.slowdown[slot]
 
     def _unpark(self, job: int) -> _Parked:
         own = self._parked.pop(job)
@@ -200,22 +155,26 @@ class SharedTrunks:
             self._parked_load[trunk] = self._parked_load[trunk] - duty * demand if on else 0.0
         return own
 
-    def _enter(self, job: int, entry: _Parked) -> None:
-        """Give rows to a job."""
-        trunks, demand_Bps, response = entry.trunks, entry.demand_Bps, entry.response
+    def _enter(self, job: int, entry: _Parked) -> int:
+        """Give rows to a job; return its slot."""
+        trunks, response = np.array(entry.trunks, dtype=np.int64), entry.response
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of[job] = rows.take()
-        rows.job[slot], rows.share[slot] = job, 1.0
+        rows.job[slot], rows.share[slot], rows.told[slot] = job, 1.0, 0.0
         rows.slowdown[slot], rows.duty[slot] = response.slowdown[0], response.duty[0]
         rows.slowdowns[slot], rows.duties[slot] = response.slowdown, response.duty
-        first = pairs.take(len(trunks))
-        rows.first[slot], rows.count[slot] = first, len(trunks)
-        own = slice(first, first + len(trunks))
+        count = len(trunks)
+        first = pairs.take(count)
+        rows.first[slot], rows.count[slot] = first, count
+        own = slice(first, first + count)
         pairs.slot[own], pairs.trunk[own] = slot, trunks
-        pairs.demand[own], pairs.allowed[own] = demand_Bps, 1.0
-        for pair, trunk in enumerate(pairs.trunk[own].tolist(), start=first):
-            pairs.place[pair] = self._on[trunk].add(pair)
-        self._change(pairs.trunk[own], pairs.demand[own])
+        demand = np.array(entry.demand_Bps) / self.capacity_Bps[trunks]
+        pairs.demand[own] = demand
+        pairs.allowed[own] = pairs.cap[own] = 1.0
+        pairs.place[own] = self._on.add(trunks, np.arange(first, first + count))
+        self._drift[trunks] += rows.duty[slot] * demand * self._level[trunks]
+        self._touched.update(entry.trunks)
+        return slot
 
     def remove(self, job: int) -> None:
         """Remove a job."""
@@ -228,13 +187,14 @@ class SharedTrunks:
         slot = self._slot_of.pop(job)
         first, count = int(rows.first[slot]), int(rows.count[slot])
         own = slice(first, first + count)
-        trunks = pairs.trunk[own]
-        for pair, trunk in enumerate(trunks.tolist(), start=first):
-            moved = self._on[trunk].remove(int(pairs.place[pair]))
-            pairs.place[moved] = pairs.place[pair]
-        self._change(trunks, -pairs.demand[own])
-        duty = float(rows.duties[slot, 0])
-        self._leave(trunks.tolist(), pairs.demand[own].tolist(), duty)
+        trunks, demand = pairs.trunk[own], pairs.demand[own]
+        places = pairs.place[own].copy()
+        pairs.place[self._on.remove(trunks, places)] = places
+        at_level = np.minimum(pairs.cap[own], self._level[trunks])
+        self._drift[trunks] -= rows.duty[slot] * demand * at_level
+        demand_Bps = (demand * self.capacity_Bps[trunks]).tolist()
+        self._touched.update(trunks.tolist())
+        self._leave(trunks.tolist(), demand_Bps, float(rows.duties[slot, 0]))
         pairs.give(first, count)
         rows.give(slot)
         self._new.discard(slot)
@@ -243,9 +203,9 @@ class SharedTrunks:
         """Forget the largest possible demand of a job."""
         for trunk, demand in zip(trunks, demand_Bps, strict=True):
             self._mean[trunk] -= duty * demand
-            if not self._on[trunk].count and not self._parked_on[trunk]:
+            if not self._on.count[trunk] and not self._parked_on[trunk]:
                 # The sum of what came and went leaves a rest.
-                self._demand[trunk] = self._mean[trunk] = self._alone[trunk] = 0.0
+                self._mean[trunk] = self._alone[trunk] = 0.0
 
     def set_capacity(self, trunk: int, capacity_Bps: float) -> None:
         """Change the capacity of a trunk (bytes/s).
@@ -257,11 +217,13 @@ class SharedTrunks:
             removed.
         """
         _check_capacity(trunk, capacity_Bps)
+        inside, _, _ = self._on.of(np.array([trunk]))
+        self._pairs.demand[inside] *= self.capacity_Bps[trunk] / capacity_Bps
         self.capacity_Bps[trunk] = capacity_Bps
         self._room[trunk] = capacity_Bps * _ROOM
         if self._may_bind(trunk):
             self._wake(trunk)
-        self._drift[trunk] = np.inf
+        self._drift[trunk], self._sensitivity[trunk] = np.inf, 1.0
         self._touched.add(trunk)
 
     def share(self, job: int) -> float:
@@ -281,7 +243,7 @@ class SharedTrunks:
         every, owner, _ = rows.ranges(slots)
         rates = (rows.duty[slots] * rows.share[slots])[owner] * pairs.demand[every]
         load = np.bincount(pairs.trunk[every], rates, minlength=len(self.capacity_Bps))
-        return np.asarray((load + self._parked_load) / self.capacity_Bps, dtype=np.float64)
+        return np.asarray(load + self._parked_load / self.capacity_Bps, dtype=np.float64)
 
     def settle(self) -> list[int]:
         """Solve for the shares after the last changes.
@@ -289,113 +251,145 @@ class SharedTrunks:
         Returns
         -------
         list of int
-            The jobs whose slowdown may have changed, in ascending order.
+            The new jobs, and those whose slowdown has changed by more than the tolerance since
+            they were last returned, in ascending order.
         """
-        changed = set(self._new)
-        due = sorted(trunk for trunk in self._touched if self._is_due(trunk))
-        waiting = set(due)
-        for slot in sorted(self._new):
-            self._join(slot, waiting)
-        self._touched.clear()
-        for _ in range(_MOST_ROUNDS * len(due)):
-            if not due:
-                break
-            trunk = heappop(due)
-            waiting.remove(trunk)
-            moved, reached = self._solve(trunk)
-            changed.update(moved.tolist())
-            for other in reached.tolist():
-                if other not in waiting and self._is_due(other):
-                    waiting.add(other)
-                    heappush(due, other)
-        self._new.clear()
-        jobs = self._new_parked.union(self._jobs.job[list(changed)].tolist())
+        told = list(self._new_parked)
         self._new_parked.clear()
-        return sorted(jobs)
+        if self._touched:
+            told += self._changed(self._solve_all())
+        return sorted(told)
 
-    def _change(self, trunks: Ints, demand: Floats) -> None:
-        """Note that the demand on trunks has grown by `demand`."""
-        self._demand[trunks] += demand
-        whole = np.maximum(self._demand[trunks], self.capacity_Bps[trunks])
-        self._drift[trunks] += np.abs(demand) / whole
-        self._touched.update(trunks.tolist())
+    def _solve_all(self) -> Bools:
+        """Solve trunks until none is due; return which rows of jobs have been computed again."""
+        reached = np.zeros(len(self._jobs.job), dtype=bool)
+        due = self._review(reached) | self._is_off()
+        self._join(due, reached)
+        for _ in range(_MOST_ROUNDS):
+            due |= self._is_off()
+            trunks = due.nonzero()[0]
+            if not len(trunks):
+                return reached
+            self._solve(trunks, reached)
+            due[trunks] = False
+        note(
+            f"network: the shares of jobs on shared trunks were still changing after {_MOST_ROUNDS}"
+            " rounds; slowdowns can be off by more than network.tolerance"
+        )
+        return reached
 
-    def _is_due(self, trunk: int) -> bool:
-        """Return whether a trunk must be solved."""
-        if not self._may_bind(trunk):
-            return bool(self._binds[trunk])
-        return bool(not self._binds[trunk] or self._drift[trunk] > self.tolerance)
+    def _changed(self, reached: Bools) -> list[int]:
+        """Return the jobs of which the caller does not know the slowdown."""
+        rows = self._jobs
+        slots = reached.nonzero()[0]
+        slowdown, before = rows.slowdown[slots], rows.told[slots]
+        slots = slots[np.abs(slowdown - before) > self.tolerance * before]
+        rows.told[slots] = rows.slowdown[slots]
+        jobs: list[int] = rows.job[slots].tolist()
+        return jobs
+
+    def _review(self, reached: Bools) -> Bools:
+        """Find out which of the trunks whose jobs have changed may bind, and return the new ones.
+
+        Jobs of trunks that bind no more are computed again.
+        """
+        due = np.zeros(len(self.capacity_Bps), dtype=bool)
+        freed = []
+        for trunk in sorted(self._touched):
+            if self._mean[trunk] <= self._room[trunk] and self._may_bind(trunk):
+                self._alone[trunk] = self._most_alone(trunk)
+            binds = self._may_bind(trunk)
+            if binds != self._binds[trunk]:
+                self._binds[trunk] = due[trunk] = binds
+                if not binds:
+                    freed.append(trunk)
+        self._touched.clear()
+        if freed:
+            inside, _, _ = self._on.of(np.array(freed))
+            self._pairs.allowed[inside] = self._level[freed] = 1.0
+            self._update(self._pairs.slot[inside], reached)
+        return due
+
+    def _most_alone(self, trunk: int) -> float:
+        """Return the largest demand of a job on a trunk beyond its expected value (bytes/s)."""
+        inside, _, _ = self._on.of(np.array([trunk]))
+        duty = self._jobs.duties[self._pairs.slot[inside], 0]
+        beyond = (1.0 - duty) * self._pairs.demand[inside] * self.capacity_Bps[trunk]
+        return float(beyond.max(initial=0.0))
+
+    def _is_off(self) -> Bools:
+        """Return which trunks may have changed the slowdown of a job by half the tolerance."""
+        off = np.abs(self._drift) * self._sensitivity > 0.5 * self.tolerance
+        return off & self._binds
+
+    def _join(self, due: Bools, reached: Bools) -> None:
+        """Let new jobs share the trunks that are not due, at the rates of the others."""
+        rows, pairs = self._jobs, self._pairs
+        slots = np.array(sorted(self._new), dtype=np.int64)
+        self._new.clear()
+        reached[slots] = True
+        every, _, _ = rows.ranges(slots)
+        every = every[(self._binds & ~due)[pairs.trunk[every]]]
+        if not len(every):
+            return
+        trunks = np.unique(pairs.trunk[every])
+        inside, owner, starts = self._on.of(trunks)
+        mean = rows.duty[pairs.slot[inside]] * pairs.demand[inside]
+        load = ExpectedLoad(owner, starts, pairs.cap[inside], mean)
+        demand = pairs.demand[every]
+        pairs.allowed[every], _ = load.allowed(
+            trunks.searchsorted(pairs.trunk[every]),
+            pairs.allowed[every],
+            demand,
+            rows.duty[pairs.slot[every]] * demand,
+            pairs.cap[every],
+            _NEWTON * self.tolerance,
+        )
+        self._update(slots, reached)
+
+    def _solve(self, trunks: Ints, reached: Bools) -> None:
+        """Solve some trunks at once, given the duties of their jobs and their caps elsewhere."""
+        rows, pairs = self._jobs, self._pairs
+        inside, owner, starts = self._on.of(trunks)
+        slots, demand, cap = pairs.slot[inside], pairs.demand[inside], pairs.cap[inside]
+        duty = rows.duty[slots]
+        mean = duty * demand
+        share, steepness = ExpectedLoad(owner, starts, cap, mean).allowed(
+            owner, pairs.allowed[inside], demand, mean, cap, _NEWTON * self.tolerance
+        )
+        pairs.allowed[inside] = share
+        self._level[trunks] = np.maximum.reduceat(share, starts)
+        # With the share, the part of the step time that is communication changes.
+        self._sensitivity[trunks] = np.maximum.reduceat(duty / steepness, starts)
+        self._drift[trunks] = 0.0
+        self._update(slots, reached)
+
+    def _update(self, slots: Ints, reached: Bools) -> None:
+        """Compute jobs again from what their trunks allow, and note how loads change by this.
+
+        A job may occur several times in `slots`.
+        """
+        rows, pairs = self._jobs, self._pairs
+        mask = np.zeros(len(reached), dtype=bool)
+        mask[slots] = True
+        reached |= mask
+        slots = mask.nonzero()[0]
+        every, owner, starts = rows.ranges(slots)
+        trunk, allowed = pairs.trunk[every], pairs.allowed[every]
+        least = np.minimum.reduceat(allowed, starts)
+        narrowest = allowed == least[owner]
+        second = np.minimum.reduceat(np.where(narrowest, 1.0, allowed), starts)
+        second = np.where(np.add.reduceat(narrowest, starts, dtype=np.int64) > 1, least, second)
+        cap, level = np.where(narrowest, second[owner], least[owner]), self._level[trunk]
+        before = rows.duty[slots][owner] * np.minimum(pairs.cap[every], level)
+        slowdown, duty = respond(least, rows.slowdowns[slots], rows.duties[slots])
+        rows.share[slots], rows.slowdown[slots], rows.duty[slots] = least, slowdown, duty
+        pairs.cap[every] = cap
+        change = (duty[owner] * np.minimum(cap, level) - before) * pairs.demand[every]
+        self._drift += np.bincount(trunk, change, len(self._drift))
 
     def _may_bind(self, trunk: int) -> bool:
         return bool(self._mean[trunk] + self._alone[trunk] > self._room[trunk])
-
-    def _join(self, slot: int, due: set[int]) -> None:
-        """Let a new job share the trunks that need not be solved, at the rates of the others."""
-        rows, pairs = self._jobs, self._pairs
-        first, count = int(rows.first[slot]), int(rows.count[slot])
-        for pair, trunk in enumerate(pairs.trunk[first : first + count].tolist(), start=first):
-            if self._binds[trunk] and trunk not in due:
-                allowed = self._loads[trunk].allowed(pairs.demand[pair : pair + 1])[0]
-                pairs.allowed[pair] = min(1.0, allowed)
-        if count:
-            rows.share[slot] = pairs.allowed[first : first + count].min()
-            self._respond(np.array([slot]))
-
-    def _solve(self, trunk: int) -> tuple[Ints, Ints]:
-        """Solve one trunk; return the slots of jobs whose share moved, and their trunks."""
-        rows, pairs = self._jobs, self._pairs
-        self._drift[trunk] = 0.0
-        inside = self._on[trunk].pairs
-        slots = pairs.slot[inside]
-        beyond = (1.0 - rows.duties[slots, 0]) * pairs.demand[inside]
-        self._alone[trunk] = float(beyond.max(initial=0.0))
-        self._binds[trunk] = self._may_bind(trunk)
-        every, owner, starts = rows.ranges(slots)
-        others = pairs.trunk[every]
-        before = _elsewhere(pairs.allowed[every], owner, starts)
-        caps = before[others == trunk]
-        share, rate = rows.share[slots], rows.share[slots] * rows.duty[slots]
-        if self._binds[trunk]:
-            found = self._fixed_point(trunk, slots, pairs.demand[inside], caps)
-        else:
-            found = np.ones(len(slots))
-        pairs.allowed[inside] = np.minimum(found, 1.0)
-        self._most[trunk] = found.max(initial=0.0)
-        rows.share[slots] = np.minimum(found, caps)
-        self._respond(slots)
-        # The load of another trunk depends on the rate of a job, and on the share that the job
-        # could have there, as far as jobs that get more can tell the difference.
-        drift = np.abs(rows.share[slots] * rows.duty[slots] - rate)[owner]
-        after, most = _elsewhere(pairs.allowed[every], owner, starts), self._most[others]
-        could = np.abs(np.minimum(after, most) - np.minimum(before, most))
-        drift = np.maximum(drift, rows.duty[slots][owner] * could)
-        np.add.at(self._drift, others, pairs.demand[every] / self.capacity_Bps[others] * drift)
-        self._drift[trunk] = 0.0
-        return slots[rows.share[slots] != share], np.unique(others[drift > 0.0])
-
-    def _fixed_point(self, trunk: int, slots: Ints, demand: Floats, caps: Floats) -> Floats:
-        """Return the share that a trunk allows each of its jobs, given their caps elsewhere."""
-        rows, capacity = self._jobs, float(self.capacity_Bps[trunk])
-        slowdowns, duties = rows.slowdowns[slots], rows.duties[slots]
-        order = np.argsort(caps, kind="stable")
-        duty, share = rows.duty[slots], rows.share[slots]
-        for _ in range(_MOST_ROUNDS):
-            load = _Load(caps[order], (duty * demand)[order], capacity)
-            found = load.allowed((1.0 - duty) * demand)
-            new = np.minimum(found, caps)
-            _, duty = _respond(new, slowdowns, duties)
-            step = np.abs(new / share - 1.0).max()
-            share = new
-            if step <= 0.05 * self.tolerance:
-                break
-        self._loads[trunk] = load
-        return found
-
-    def _respond(self, slots: Ints) -> None:
-        rows = self._jobs
-        rows.slowdown[slots], rows.duty[slots] = _respond(
-            rows.share[slots], rows.slowdowns[slots], rows.duties[slots]
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -416,83 +410,3 @@ def _check_capacity(trunk: int, capacity_Bps: float) -> None:
 
 def _list(values: Any) -> list[Any]:
     return values if isinstance(values, list) else np.asarray(values).tolist()
-
-
-class _Members:
-    """The pairs of one trunk, in an array that grows."""
-
-    def __init__(self) -> None:
-        self._pairs = np.zeros(8, dtype=np.int64)
-        self.count = 0
-
-    @property
-    def pairs(self) -> Ints:
-        return self._pairs[: self.count]
-
-    def add(self, pair: int) -> int:
-        """Add a pair and return its place."""
-        if self.count == len(self._pairs):
-            self._pairs = np.concatenate([self._pairs, np.zeros_like(self._pairs)])
-        self._pairs[self.count] = pair
-        self.count += 1
-        return self.count - 1
-
-    def remove(self, place: int) -> int:
-        """Remove the pair at a place; the last one takes its place and is returned."""
-        self.count -= 1
-        last = int(self._pairs[self.count])
-        self._pairs[place] = last
-        return last
-
-
-class _Load:
-    """Expected load of a trunk, a piecewise-linear function of the share that it allows.
-
-    Its corners are the caps of the trunk's jobs, in ascending order; `mean` is the expected demand
-    of each job.
-    """
-
-    def __init__(self, caps: Floats, mean: Floats, capacity: float) -> None:
-        capped, growing = np.cumsum(mean * caps), mean.sum() - np.cumsum(mean)
-        self._rest = capacity - np.concatenate([[0.0], capped])
-        self._growing = np.concatenate([[mean.sum()], growing])
-        # A job can have the share of a corner if its own unexpected demand is at most the room.
-        room = (capacity - capped) / caps - growing
-        self._no_room = -np.minimum.accumulate(room)
-
-    def allowed(self, own: Floats) -> Floats:
-        """Return the share for jobs whose demand exceeds what the load expects of them by `own`.
-
-        It may exceed 1.
-        """
-        corner = np.searchsorted(self._no_room, -own, side="right")
-        rising = self._growing[corner] + own
-        rest = np.maximum(self._rest[corner], 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.where(rising > 1e-12 * self._growing[0], rest / rising, np.inf)
-        return np.maximum(found, np.finfo(np.float64).tiny)
-
-
-def _elsewhere(allowed: Floats, owner: Ints, starts: Ints) -> Floats:
-    """Return, for each pair, the smallest share that the other trunks of its job allow."""
-    if not len(allowed):
-        return allowed
-    least = np.minimum.reduceat(allowed, starts)[owner]
-    at_least = allowed == least
-    second = np.minimum.reduceat(np.where(at_least, 1.0, allowed), starts)[owner]
-    shared = np.add.reduceat(at_least, starts, dtype=np.int64)[owner] > 1
-    return np.where(at_least & ~shared, second, least)
-
-
-def _respond(share: Floats, slowdowns: Floats, duties: Floats) -> tuple[Floats, Floats]:
-    """Interpolate slowdown and duty of each job between the inverse shares on either side."""
-    inverse = 1.0 / share
-    last = len(INVERSE_SHARES) - 2
-    at = np.minimum(np.searchsorted(INVERSE_SHARES, inverse, side="right") - 1, last)
-    weight = (inverse - INVERSE_SHARES[at]) / np.diff(INVERSE_SHARES)[at]
-    row = np.arange(len(share))
-    low, high = slowdowns[row, at], slowdowns[row, at + 1]
-    slowdown = low + weight * (high - low)
-    # Communication is linear between the points, and the duty is its quotient with the step time.
-    low, high = duties[row, at] * low, duties[row, at + 1] * high
-    return slowdown, np.minimum((low + weight * (high - low)) / slowdown, 1.0)

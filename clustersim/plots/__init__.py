@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from clustersim.plots.chips import plot_chips
     from clustersim.plots.curves import plot_curve
     from clustersim.plots.differences import plot_differences
+    from clustersim.plots.distribution import plot_distribution
+    from clustersim.plots.fabric.load_over_time import plot_busiest_links, plot_link_load
+    from clustersim.plots.fabric.topology import plot_topology
     from clustersim.plots.figure import StudyFigure, study_figure
     from clustersim.plots.forecast import plot_forecast
     from clustersim.plots.gantt import plot_gantt
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     from clustersim.plots.scatter import plot_scatter
     from clustersim.plots.sensitivity import plot_indices
     from clustersim.plots.style import save_figure
-    from clustersim.plots.topology import plot_topology
     from clustersim.plots.trace import plot_arrivals, plot_durations, plot_sizes, plot_week
+    from clustersim.plots.training.days_to_train import plot_days_to_train
     from clustersim.plots.warm_up import plot_warm_up
 
 __all__ = [
@@ -39,16 +42,20 @@ __all__ = [
     "StudyFigure",
     "axis_of",
     "plot_arrivals",
+    "plot_busiest_links",
     "plot_capacity",
     "plot_chips",
     "plot_coefficient",
     "plot_curve",
+    "plot_days_to_train",
     "plot_differences",
+    "plot_distribution",
     "plot_durations",
     "plot_forecast",
     "plot_gantt",
     "plot_heat_map",
     "plot_indices",
+    "plot_link_load",
     "plot_pareto",
     "plot_periods",
     "plot_purchases",
@@ -69,16 +76,20 @@ _HOME = {
     "StudyFigure": "figure",
     "axis_of": "axis",
     "plot_arrivals": "trace",
+    "plot_busiest_links": "fabric.load_over_time",
     "plot_capacity": "capacity_at",
     "plot_chips": "chips",
     "plot_coefficient": "calibration",
     "plot_curve": "curves",
+    "plot_days_to_train": "training.days_to_train",
     "plot_differences": "differences",
+    "plot_distribution": "distribution",
     "plot_durations": "trace",
     "plot_forecast": "forecast",
     "plot_gantt": "gantt",
     "plot_heat_map": "heat_map",
     "plot_indices": "sensitivity",
+    "plot_link_load": "fabric.load_over_time",
     "plot_pareto": "pareto",
     "plot_periods": "periods",
     "plot_purchases": "purchases",
@@ -86,7 +97,7 @@ _HOME = {
     "plot_scatter": "scatter",
     "plot_size_waits": "runs",
     "plot_sizes": "trace",
-    "plot_topology": "topology",
+    "plot_topology": "fabric.topology",
     "plot_utilisation": "runs",
     "plot_warm_up": "warm_up",
     "plot_week": "trace",

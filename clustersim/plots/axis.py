@@ -176,6 +176,15 @@ _COLUMNS: Mapping[str, Axis] = MappingProxyType(
         "failures.checkpoints.cost": Axis("checkpoint time", dimension="duration"),
         "failures.checkpoints.interval": Axis("checkpoint interval", dimension="duration"),
         "failures.checkpoints.restart": Axis("restart time", dimension="duration"),
+        "failures.checkpoints.storage.write": Axis(
+            "write bandwidth of the storage", dimension="bandwidth"
+        ),
+        "failures.checkpoints.storage.read": Axis(
+            "read bandwidth of the storage", dimension="bandwidth"
+        ),
+        "failures.checkpoints.storage.restores_at_once": Axis(
+            "restores at once", dimension="count"
+        ),
         "energy.pue": Axis("PUE", dimension="ratio"),
         "energy.price_cny_per_kwh": Axis("electricity price", unit="CNY/kWh"),
         "energy.carbon_g_per_kwh": Axis("carbon intensity of electricity", unit="g/kWh"),

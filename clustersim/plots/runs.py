@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from clustersim.analysis.size_waits import ALL_SIZES, ENOUGH_JOBS, recorded_waits, waits_by_size
-from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
@@ -27,6 +26,7 @@ from clustersim.plots.figure import (
     wide_panel,
 )
 from clustersim.plots.parts.dates import set_time_axis
+from clustersim.plots.parts.steps import step_largest, step_means
 from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import COLOURS, colour
@@ -118,9 +118,9 @@ def plot_queue(
             ax.step(time_s, jobs, where="post", color=COLOURS["blue"], lw=1.2)
         else:
             edges = np.linspace(time_s[0], time_s[-1], _BINS + 1)
-            most = _largest(time_s, jobs, edges)
+            most = step_largest(time_s, jobs, edges)
             ax.stairs(most, edges, fill=True, color=COLOURS["sky"], alpha=0.55, lw=0)
-            ax.stairs(_means(time_s, jobs, edges), edges, color=COLOURS["blue"], lw=1.2)
+            ax.stairs(step_means(time_s, jobs, edges), edges, color=COLOURS["blue"], lw=1.2)
             describe(ax, f"Queue: mean (line) and largest value (shading) in {_BINS} intervals.")
         dress(ax, "Queue length", x=x_title, y=y_axis.title)
     return ax
@@ -160,8 +160,8 @@ def plot_utilisation(
     held, there = {}, {}
     for name, steps in utilisation.groupby("pool", observed=True, sort=False):
         time_s = steps["time_s"].to_numpy(dtype=np.float64)
-        held[str(name)] = _means(time_s, steps["allocated"].to_numpy(dtype=np.float64), edges)
-        there[str(name)] = _means(time_s, steps["installed"].to_numpy(dtype=np.float64), edges)
+        held[str(name)] = step_means(time_s, steps["allocated"].to_numpy(dtype=np.float64), edges)
+        there[str(name)] = step_means(time_s, steps["installed"].to_numpy(dtype=np.float64), edges)
     if len(names) > _MOST_POOLS:
         held = {"all pools": np.sum([*held.values()], axis=0)}
         there = {"all pools": np.sum([*there.values()], axis=0)}
@@ -332,17 +332,3 @@ def _end_s(result: Result) -> float:
 
 def _calendar(table: pd.DataFrame | Result) -> Calendar:
     return table.calendar if isinstance(table, Result) else UNDATED
-
-
-def _means(time_s: Floats, values: Floats, edges: Floats) -> Floats:
-    """Return the mean of a step function over time in each bin."""
-    whole = np.concatenate([[0.0], np.cumsum(values[:-1] * np.diff(time_s))])
-    return np.asarray(np.diff(np.interp(edges, time_s, whole)) / np.diff(edges))
-
-
-def _largest(time_s: Floats, values: Floats, edges: Floats) -> Floats:
-    """Return the largest value of a step function in each bin."""
-    first = np.searchsorted(time_s, edges, side="right") - 1
-    most = np.maximum.reduceat(values, first[:-1])
-    inside = time_s[first[1:]] < edges[1:]
-    return np.where(inside, np.maximum(most, values[first[1:]]), most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clustersim.errors import InputError
@@ -14,14 +15,24 @@ from clustersim.studies.study import load_study
 __all__ = ["run_experiment"]
 
 
-def run_experiment(study_file: Path, description: str | None = None) -> None:
+def run_experiment(
+    study_file: Path | Sequence[Path],
+    description: str | None = None,
+    *,
+    then: Callable[[Path], None] | None = None,
+) -> None:
     """Run a study file as a script: make its runs, and write its tables, figures and HTML page.
 
     Parameters
     ----------
-    study_file : Path
+    study_file : Path or sequence of Path
+        One study, or several, each of which gets a folder of its name in the folder of the
+        experiment.
     description : str, optional
         Description for ``--help``.
+    then : callable, optional
+        Called with the folder of the experiment when all runs are done, for a figure of several
+        studies.
 
     Raises
     ------
@@ -48,19 +59,24 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="few short runs, to try the script")
     args = parser.parse_args()
+    files = [study_file] if isinstance(study_file, Path) else list(study_file)
     try:
-        study = load_study(study_file, quick=args.quick)
-        out = args.out or unused_folder(Path("out") / study.spec.name)
-        complete = run_study(
-            study,
-            out,
-            workers=args.workers,
-            resume=args.resume,
-            keep_old=args.keep_old,
-            report=True,
-        )
+        studies = [load_study(file, quick=args.quick) for file in files]
+        out = args.out or unused_folder(Path("out") / studies[0].spec.name)
+        for study in studies:
+            folder = out if len(studies) == 1 else out / study.spec.name
+            complete = run_study(
+                study,
+                folder,
+                workers=args.workers,
+                resume=args.resume and (len(studies) == 1 or folder.exists()),
+                keep_old=args.keep_old,
+                report=True,
+            )
+            if not complete:
+                raise SystemExit(130)
+        if then is not None:
+            then(out)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    if not complete:
-        raise SystemExit(130)

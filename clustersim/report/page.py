@@ -43,6 +43,8 @@ _PRINTED_CHARACTERS, _WRAPPED = 122, 16
 below each other.  Texts of more characters than the second one are wrapped."""
 _NARROW, _ENLARGED = 480.0, 1.7
 """A picture narrower than this (CSS pixels) is enlarged by this factor; others fill the page."""
+_WIDE, _SHRUNK = 800.0, 0.7
+"""A picture wider than this (CSS pixels) shrinks to this share at most; then it scrolls."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,7 @@ def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[st
     view: dict[str, Any] = {"kind": kind, "id": f"{kind}-{counts[kind]}", "part": part}
     if isinstance(part, Figure):
         view["source"] = _data_uri(part.svg)
-        view["width"] = _shown_width(part.svg)
+        view["width"], view["least"] = _shown_widths(part.svg)
     elif isinstance(part, Table):
         view |= _table_view(part)
     return view
@@ -308,13 +310,19 @@ def _data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 
 
-def _shown_width(svg: str) -> int:
-    """Return the width at which to show a narrow picture (CSS pixels); 0 to fill the page."""
+def _shown_widths(svg: str) -> tuple[int, int]:
+    """Return the width and the least width at which to show a picture (CSS pixels).
+
+    The width is 0 if the picture fills the page, and the least width if that of the page will do.
+    """
     found = re.search(r'<svg[^>]*? width="([\d.]+)(pt)?"', svg)
     if found is None:
-        return 0
+        return 0, 0
     width = float(found[1]) * (4.0 / 3.0 if found[2] else 1.0)
-    return round(_ENLARGED * width) if width < _NARROW else 0
+    return (
+        round(_ENLARGED * width) if width < _NARROW else 0,
+        round(_SHRUNK * width) if width > _WIDE else 0,
+    )
 
 
 def _table_view(table: Table) -> dict[str, Any]:

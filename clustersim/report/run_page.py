@@ -20,6 +20,7 @@ from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_run.fleet import fleet_table, offered_load_text
+from clustersim.report.of_run.network_section import network_section
 from clustersim.report.of_run.sharing import preemptions, who_got_what
 from clustersim.report.of_run.waiting import why_jobs_waited
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
@@ -107,6 +108,8 @@ def run_page(
         sections.reverse()
     if parts := why_jobs_waited(result):
         sections.append(Section("Why jobs waited", parts))
+    if parts := network_section(result, folder):
+        sections.append(Section("Network", parts))
     if parts := who_got_what(tables.shares, folder, quotas="quotas" in scheduler_options(result)):
         sections.append(Section("Who got what", parts))
     if parts := preemptions(result):

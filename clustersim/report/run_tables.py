@@ -45,6 +45,7 @@ _OF_RESULT = {
     "costs": "costs",
     "windows": "windows",
     "network_load": "network_load",
+    "storage_load": "storage_load",
     "network_faults": "network_faults",
 }
 """Name of the CSV file of each table of a result, without its suffix."""

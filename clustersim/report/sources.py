@@ -39,7 +39,7 @@ ASSUMPTION_LABELS = {
     "host_idle": "power of an idle node without its accelerators",
     "out_of_service": "power of a node out of service, relative to an idle one",
 }
-"""Planning assumptions, and their labels."""
+"""Planning assumptions on which the cost of a run depends, and their labels."""
 
 
 def workload_sentences(workload: Mapping[str, Any]) -> Iterator[str]:
@@ -94,6 +94,7 @@ def source_tables(
         planning = report.assumption_rows(assumptions)
         columns = [*report.ASSUMPTION_HEADERS, "source"]
         frame = pd.DataFrame(planning, columns=columns)
+        frame = frame[frame["assumption"].isin(ASSUMPTION_LABELS)].reset_index(drop=True)
         frame["assumption"] = frame["assumption"].map(ASSUMPTION_LABELS)
         if not frame["from"].any():
             frame = frame.drop(columns="from")

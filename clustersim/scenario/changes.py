@@ -22,6 +22,7 @@ from clustersim.workload import load_workload
 __all__ = [
     "ASSUMPTIONS",
     "change_items",
+    "checkpoints_of",
     "key_of",
     "named_element",
     "network_of",
@@ -75,6 +76,20 @@ def network_of(changes: Sequence[str]) -> dict[str, Any] | None:
     """
     items = change_items(changes)
     return {".".join(split_path(path)[1:]): value for path, value in items} if items else None
+
+
+def checkpoints_of(changes: Sequence[str]) -> dict[str, Any] | None:
+    """Return the section ``failures.checkpoints`` that changes make; None without changes.
+
+    Examples
+    --------
+    >>> checkpoints_of(["failures.checkpoints.storage.write=1TB/s"])
+    {'storage': {'write': '1TB/s'}}
+    """
+    tree: dict[str, Any] = {}
+    for path, value in change_items(changes):
+        set_path(tree, path, value, Path())
+    return tree["failures"]["checkpoints"] if tree else None
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:

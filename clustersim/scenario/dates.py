@@ -30,7 +30,7 @@ __all__ = [
 
 NAMES = ("at", "until")
 """Keys of points in time, in any part of a scenario in :data:`SECTIONS`."""
-SECTIONS = ("supply", "software", "failures", "serving", "windows", "network")
+SECTIONS = ("supply", "fleet", "software", "failures", "serving", "windows", "network")
 SINGLE = (("horizon",), ("workload", "duration"))
 """Further fields with a point in time: the end of the run, and of the submissions."""
 _QUARTER = re.compile(r"(?:(\d{4})[- ]?)?Q([1-4])(?:[- ]?(\d{4}))?", re.IGNORECASE)

@@ -187,8 +187,14 @@ class ResolvedScenario(Brief):
         faults, stops_per_s = self.network_faults, None
         if faults is not None:
             stops_per_s = faults.stops_per_s(self.jobs["n_accelerators"].to_numpy())
+        scenario = self.scenario
         return recovery_in(
-            self.scenario.failures, self.cluster, self.jobs, self.catalogue, stops_per_s
+            scenario.failures,
+            self.cluster,
+            self.jobs,
+            self.catalogue,
+            scenario.serving,
+            stops_per_s,
         )
 
 

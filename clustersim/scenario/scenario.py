@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from clustersim.availability.failure_spec import Failures
+from clustersim.availability.fleet_spec import FleetSpec
 from clustersim.availability.serving_spec import Serving
 from clustersim.availability.supply import Supply
 from clustersim.availability.windows_spec import WindowsSpec
@@ -29,6 +30,7 @@ from clustersim.scenario.catalogue_files import (
 from clustersim.scenario.changes import change_items, set_path
 from clustersim.scenario.dates import with_dates
 from clustersim.scenario.extended import read_extended
+from clustersim.scenario.fleet import expand_fleet
 from clustersim.scenario.log_clock import clock_of_log
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scenario.sections import Performance, ScenarioWorkload, Scheduler, Text
@@ -77,7 +79,15 @@ class Scenario(Cases):
         "zone of `start` or of the log; without a zone, days have 24 hours",
     )
     cluster: Text | dict[str, Any] = Field(
-        description="a topology: a name, a file, or the topology itself"
+        description="a topology: a name, a file, or the topology itself; not with `fleet`"
+    )
+    fleet: FleetSpec | None = Field(
+        None,
+        description="chips on hand, on order and in production, in place of `cluster` and of the "
+        "deliveries, the production and the memory of `supply`, which follow from it",
+    )
+    briefing: dict[str, Any] | None = Field(
+        None, description="what clustersim briefing writes about the fleet; runs ignore it"
     )
     workload: ScenarioWorkload
     scheduler: Scheduler = Scheduler()
@@ -278,5 +288,7 @@ def define_scenario(
             return log.origin
         return clock_of_log(tree.get("workload"), source, Path(folder))
 
-    scenario = validate(Scenario, with_dates(tree, source, clock), source)
+    tree = with_dates(tree, source, clock)
+    expand_fleet(tree, source, Path(folder))
+    scenario = validate(Scenario, tree, source)
     return LoadedScenario(scenario, str(source), Path(folder))

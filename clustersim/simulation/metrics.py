@@ -36,6 +36,7 @@ __all__ = [
     "pool_utilisation",
     "run_s",
     "served",
+    "storage_loss",
     "summary",
     "vc_accelerator_seconds",
     "wait_s",
@@ -265,6 +266,11 @@ def lost_work(attempts: pd.DataFrame) -> float:
 def network_loss(attempts: pd.DataFrame) -> float:
     """Time lost to the network as a share of the accelerator-seconds that attempts used."""
     return _share_of_time(attempts, "network_s")
+
+
+def storage_loss(attempts: pd.DataFrame) -> float:
+    """Time lost to other jobs on the storage, by accelerator-seconds that attempts used."""
+    return _share_of_time(attempts, "storage_s")
 
 
 def _share_of_time(attempts: pd.DataFrame, part: str) -> float:

@@ -70,11 +70,13 @@ def result_of(
     if (
         ran.node_events is not None
         or ran.by_network
+        or ran.storage_load is not None
         or by_policy.any()
         or record.attempts.has_sizes(asked)
     ):
+        shown = {"network_s": ran.by_network, "storage_s": ran.storage_load is not None}
         attempts = tables.attempts_table(
-            jobs, rows, record, cluster, partitions, network=ran.by_network
+            jobs, rows, record, cluster, partitions, left_out={n for n in shown if not shown[n]}
         )
     if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
@@ -110,6 +112,7 @@ def result_of(
         serving,
         windows=windows,
         network_load=ran.network_load,
+        storage_load=ran.storage_load,
         network_faults=ran.network_faults,
     )
 

@@ -41,6 +41,7 @@ _FILES = {
     "costs": "costs",
     "windows": "windows",
     "network_load": "network_load",
+    "storage_load": "storage_load",
     "network_faults": "network_faults",
 }
 """Name of the Parquet file of each table, without its suffix."""
@@ -49,7 +50,7 @@ _HASHES = "sha256"
 """Key of the hashes of the tables in the provenance file."""
 _OPTIONAL = (
     *("attempts", "outages", "serving", "costs", "windows"),
-    *("network_load", "network_faults"),
+    *("network_load", "network_faults", "storage_load"),
 )
 
 
@@ -87,6 +88,8 @@ class Result(Brief):
     network_load : pandas.DataFrame or None
         Load of the trunks with the most load, over time; None if jobs did not slow each other down
         in the network.
+    storage_load : pandas.DataFrame or None
+        Load of the storage that jobs shared, over time; None if they shared none.
     network_faults : pandas.DataFrame or None
         Parts of the network that were down or degraded; None if nothing could fail there.
     provenance : dict
@@ -121,6 +124,7 @@ class Result(Brief):
     costs: pd.DataFrame | None = None
     windows: pd.DataFrame | None = None
     network_load: pd.DataFrame | None = None
+    storage_load: pd.DataFrame | None = None
     network_faults: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:

@@ -40,6 +40,7 @@ from clustersim.simulation.eligibility import Eligibility
 from clustersim.simulation.entry_limits import EntryLimits, least_sizes
 from clustersim.simulation.networked.network_model import NetworkModel, check_network_placement
 from clustersim.simulation.networked.run_faults import faults_table
+from clustersim.simulation.networked.storage_loads import drive_storage
 from clustersim.simulation.networked.trunk_loads import TrunkLoads
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.simulation.window_costs import Held
@@ -69,6 +70,8 @@ class Ran:
     by_network: bool = False
     """Whether the network slowed jobs down."""
     network_load: pd.DataFrame | None = None
+    storage_load: pd.DataFrame | None = None
+    """The load of the storage that jobs shared."""
     network_faults: pd.DataFrame | None = None
 
 
@@ -144,12 +147,16 @@ def run_jobs(
             check=setting.check,
             progress=setting.progress,
         )
+        storage = drive_storage(simulation, recovery)
         _report(simulation, setting.progress, len(rows))
         if entry is not None:
             simulation.shared.setdefault("quotas", []).extend(entry.uses())
             if gates is not None and entry.budgets:
                 BudgetDriver(simulation, gates)
-        driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
+        driver = None
+        if outages is not None:
+            begun = None if storage is None else storage[0].begun
+            driver = NodeDriver(simulation, without_overlaps(outages), when_begun=begun)
         if not setting.planned.is_empty:
             ahead.drive(simulation, jobs, rows, heroes)
         loads, faults = TrunkLoads(), None
@@ -164,6 +171,9 @@ def run_jobs(
     events = None if driver is None else driver.log
     ran = Ran(rows, partitions, record, events, held, shares)
     ran = _with_network(ran, setting.network, loads, faults)
+    if storage is not None and recovery is not None and recovery.storage is not None:
+        load = storage[1].table(record.end_s, list(recovery.storage.names))
+        ran = replace(ran, storage_load=load)
     if driver is None or setting.planned.is_empty:
         return ran
     estimate_s = runtimes.estimate_s[:, rows]

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.availability.checkpointing import recovery_in
+from clustersim.availability.failure_spec import Failures
 from clustersim.availability.serving import ServiceDemand
 from clustersim.availability.windows import planned_windows
 from clustersim.availability.windows_spec import WindowsSpec
-from clustersim.catalogue import Catalogue
+from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError, names_former_arguments
 from clustersim.files import validate
+from clustersim.notes import note
 from clustersim.scheduling import (
     Partition,
     Placement,
@@ -41,6 +44,7 @@ from clustersim.simulation.networked.network_model import (
     network_model,
 )
 from clustersim.simulation.networked.network_spec import NetworkSpec
+from clustersim.simulation.no_progress import checkpoint_notes
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result
@@ -337,6 +341,7 @@ def replay(
     span_pools: Split | None = None,
     exact_estimates: bool = False,
     windows: Mapping[str, Any] | None = None,
+    checkpoints: Mapping[str, Any] | None = None,
     network: NetworkSpec | Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -364,6 +369,10 @@ def replay(
     windows : mapping, optional
         Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
         scenario. A pool without topology then has nodes of one accelerator each.
+    checkpoints : mapping, optional
+        How jobs save their state and restart after they were preempted, as in
+        ``failures.checkpoints`` of a scenario; ``storage`` may be a system that all jobs share. By
+        default they save nothing and restart from the beginning without a delay.
     network, check, progress
         See :func:`simulate`. A recorded duration refers to the ideal placement: as few nodes as
         possible, and free links.
@@ -405,6 +414,14 @@ def replay(
         cluster, placement = single_pool(accelerators), "pooled"
         if windows:
             cluster, placement = with_nodes(cluster), "consolidate"
+    recovery = None
+    if checkpoints is not None:
+        given = validate(Failures, {"checkpoints": dict(checkpoints)}, "replay")
+        jobs = with_durations(jobs)
+        check_jobs(jobs, "jobs")
+        recovery = recovery_in(given, cluster, jobs, load_catalogue())
+        for text in checkpoint_notes(given):
+            note(text.removeprefix("Note: "))
     spec = validate(WindowsSpec, dict(windows or {}), "windows")
     share = None if spec.heroes is None else spec.heroes.share
     planned = Planned(planned_windows(spec, cluster), share)
@@ -422,6 +439,7 @@ def replay(
         cluster,
         scheduling,
         node_events=ahead,
+        recovery=recovery,
         network=network,
         check=check,
         progress=progress,

@@ -18,7 +18,7 @@ from clustersim.performance.relative import MOST_DOUBLINGS
 from clustersim.performance.traffic import PlacedResponse, placed_responses
 from clustersim.topology import Cluster, Pool
 
-__all__ = ["ModelSpeed", "PlacedJob", "RunTimeModel", "Speeds"]
+__all__ = ["ModelSpeed", "PlacedJob", "RunTimeModel", "Speeds", "chip_of_pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Speeds:
     @cached_property
     def _chips(self) -> list[Accelerator]:
         assert self.catalogue is not None, "chips need a catalogue"
-        return [_chip(pool, self.catalogue) for pool in self.cluster.pools]
+        return [chip_of_pool(pool, self.catalogue) for pool in self.cluster.pools]
 
     @property
     def scales_durations(self) -> bool:
@@ -344,8 +344,18 @@ class Speeds:
         return found
 
 
-def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """Return the pool's chip, with the links that the topology defines for it."""
+def chip_of_pool(pool: Pool, catalogue: Catalogue) -> Accelerator:
+    """Return the pool's chip, with the links that the topology defines for it.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.topology import compile_cluster, load_cluster
+    >>> catalogue = load_catalogue()
+    >>> pool = compile_cluster(load_cluster("mixed-small", catalogue)).pools[0]
+    >>> chip_of_pool(pool, catalogue).name
+    'H200'
+    """
     chip = catalogue.accelerator(pool.accelerator)
     return replace(
         chip,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -298,9 +298,9 @@ def attempts_table(
     cluster: Cluster,
     partitions: list[Partition],
     *,
-    network: bool = False,
+    left_out: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Return one row per attempt at a job.
+    """Return one row per attempt at a job, without the times in `left_out`.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def attempts_table(
         ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
         attempt on several), ``n_accelerators`` (that it held in all),
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
-        ``restart_s``, ``slow_s``, and ``network_s`` with `network`, in seconds), ``done`` (the
+        ``restart_s``, ``slow_s``, ``network_s``, ``storage_s``, in seconds), ``done`` (the
         share of the job's work that it did and kept) and ``stopped`` (why it was stopped before
         the job was done, see :data:`STOPS`; empty if it was not); in order of job, then of start.
         For an attempt that is still running, ``end_s`` is the end of the simulation, and all its
@@ -321,7 +321,7 @@ def attempts_table(
     at = np.arange(len(job))
     end = attempts.end_s[order]
     row = simulated[job]
-    parts = [name for name in Progress._fields if network or name != "network_s"]
+    parts = [name for name in Progress._fields if name not in left_out]
     return pd.DataFrame(
         {
             "job_id": jobs["job_id"].to_numpy()[row],

@@ -105,7 +105,9 @@ class DragonflyFabric(Fabric):
 
     def tiers(self) -> list[Tier]:
         """Return the only tier: ``a g`` routers in each plane, for g groups."""
-        return [Tier("router", self.planes * self.a * self.groups)]
+        ports = self.p + self.a - 1 + self.h
+        fastest = max(self.link_Bps, self.local_Bps, self.global_Bps)
+        return [Tier("router", self.planes * self.a * self.groups, ports, fastest)]
 
     def levels(self) -> list[LinkLevel]:
         """Return the levels of links: from nodes to routers, within groups, and between groups.

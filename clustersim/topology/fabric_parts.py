@@ -44,6 +44,14 @@ class Endpoints:
 class Tier:
     """A layer of switches of one kind, with the number of switches.
 
+    Attributes
+    ----------
+    kind : str
+    switches, ports : int
+        Number of switches, and of the ports of each of them; some ports may not be used.
+    port_Bps : float
+        Rate of the fastest port, one direction (bytes/s).
+
     Examples
     --------
     >>> import clustersim as cs
@@ -54,6 +62,8 @@ class Tier:
 
     kind: str
     switches: int
+    ports: int
+    port_Bps: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,9 @@ class FatTreeFabric(Fabric):
         """Return edge, aggregation and core switches of all planes: 5 k^2 / 4 per plane."""
         per_pod_layer = self.planes * self.k * self.half
         return [
-            Tier("edge", per_pod_layer),
-            Tier("aggregation", per_pod_layer),
-            Tier("core", self.planes * self.half**2),
+            Tier("edge", per_pod_layer, self.k, self.link_Bps),
+            Tier("aggregation", per_pod_layer, self.k, self.edge_up_Bps),
+            Tier("core", self.planes * self.half**2, self.k, self.core_Bps),
         ]
 
     def levels(self) -> list[LinkLevel]:

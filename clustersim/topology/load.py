@@ -13,6 +13,7 @@ from clustersim.errors import InputError, check_kind, nearest_hint, unknown_name
 from clustersim.files import read_yaml, validate
 from clustersim.shipped import find_file, shipped_files
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
+from clustersim.topology.whole_fleet import FLEET, whole_fleet
 
 if TYPE_CHECKING:
     from clustersim.catalogue import Accelerator, Catalogue
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["find_topology", "load_cluster", "resolve_cluster", "topology_names"]
 
 
-def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
+def load_cluster(
+    path_or_name: str | Path, catalogue: Catalogue, *, case: str | None = None
+) -> ClusterSpec:
     """Read, check and complete a topology.
 
     Parameters
@@ -31,6 +34,8 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     catalogue : Catalogue
         Supplies the number of chips per node, the network bandwidth and the scale-up link if the
         file omits them.
+    case : str, optional
+        Case of a fleet file, of which all chips that it will ever have are in the topology.
 
     Returns
     -------
@@ -64,6 +69,10 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
         )
         first, *others = error.problems
         raise InputError(error.source, [f"{first} ({hint})", *others]) from None
+    if tree.get(FLEET) is not None:
+        tree = whole_fleet(tree, catalogue, path, case)
+    elif case is not None:
+        raise InputError(path, f"has no fleet, so there is no case {case!r}")
     return resolve_cluster(tree, catalogue, source=path)
 
 

@@ -169,11 +169,15 @@ class RailFabric(Fabric):
 
     def tiers(self) -> list[Tier]:
         """Return the leaves and, if the pool needs them, the spines and the cores."""
-        found = [Tier("leaf", self.units * self.rails)]
+        radix, rate = self.spec.radix, self.link_Bps
+        fastest = max(self.port_Bps(), rate) if self.leaf_up else self.port_Bps()
+        found = [Tier("leaf", self.units * self.rails, radix, fastest)]
         if self.leaf_up:
-            found.append(Tier("spine", self.pods * self.planes * self.plane_spines))
+            spines = self.pods * self.planes * self.plane_spines
+            found.append(Tier("spine", spines, radix, rate))
         if self.spine_up:
-            found.append(Tier("core", self.planes * self.plane_spines * self.plane_cores))
+            cores = self.planes * self.plane_spines * self.plane_cores
+            found.append(Tier("core", cores, radix, rate))
         return found
 
     def levels(self) -> list[LinkLevel]:

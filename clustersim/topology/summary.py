@@ -29,6 +29,9 @@ class PoolSummary:
         Network bandwidth of one chip, before and after oversubscription (bytes/s).
     oversubscription_by_level : dict of str to float
         Factors whose product is :attr:`oversubscription`, by the groups that share uplinks.
+    group_nodes : dict of str to int
+        Number of nodes of a full group of each of these levels. Traffic within a group does not
+        use the uplinks of its level.
     bisection_Bps : float
         Capacity between two halves of the pool, one direction (bytes/s).
     virtual_clusters : dict of str to int
@@ -60,6 +63,7 @@ class PoolSummary:
     datacenter_Bps: float
     notes: tuple[str, ...] = ()
     oversubscription_by_level: dict[str, float] = field(default_factory=dict)
+    group_nodes: dict[str, int] = field(default_factory=dict)
 
     @property
     def switches(self) -> int:
@@ -148,6 +152,7 @@ def summarise(spec: ClusterSpec) -> ClusterSummary:
 
 def _summarise_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> PoolSummary:
     fabric = spec.build_fabric()
+    factors = fabric.oversubscription()
     return PoolSummary(
         name=name,
         accelerator=spec.accelerator,
@@ -162,5 +167,8 @@ def _summarise_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> PoolSum
         virtual_clusters=spec.virtual_cluster_nodes(),
         datacenter_Bps=datacenter_Bps,
         notes=(*fabric.ratio_notes(), *fabric.count_notes(), *spec.share_notes()),
-        oversubscription_by_level=fabric.oversubscription(),
+        oversubscription_by_level=factors,
+        group_nodes={
+            trunk.name: trunk.group_nodes for trunk in fabric.trunks() if trunk.name in factors
+        },
     )

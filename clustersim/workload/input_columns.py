@@ -107,6 +107,14 @@ _PARTS: dict[str, tuple[InputColumn, ...]] = {
             "policies that preempt or resize",
             "120",
         ),
+        InputColumn(
+            "read_bytes",
+            "B",
+            "what the job reads from the storage that jobs share, before its first step; by "
+            "default nothing",
+            "shared storage (`failures.checkpoints.storage`)",
+            "1.4e11",
+        ),
     ),
     "Sizes": (
         InputColumn(

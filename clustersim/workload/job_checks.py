@@ -23,6 +23,8 @@ __all__ = ["check_jobs"]
 UNUSUAL_S = 100 * SECONDS_PER_YEAR
 """Times above this number of seconds cause a note, because they may be in milliseconds: a month has
 nearly this many milliseconds."""
+MOST_BYTES = 1e18
+"""Largest number of bytes that a job may read."""
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:
@@ -109,6 +111,11 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
     for name in ("deadline_s", "slo_s", "restart_delay_s"):
         every = np.ones(len(jobs), dtype=bool)
         problems += _check_numbers(jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=every)
+    if "read_bytes" in jobs:
+        every = np.ones(len(jobs), dtype=bool)
+        problems += _check_numbers(
+            jobs, records, "read_bytes", least=0.0, most=MOST_BYTES, may_be_nan=every
+        )
     if by_model is not None and by_model.any():
         problems += _check_numbers(
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True

@@ -192,8 +192,8 @@ def _type(node: Schema, schema: Schema) -> str:
         items = node.get("items", {})
         return _bounded(f"list of {_type(items, schema)}" if items else "list", node)
     if kinds == "object":
-        values = node.get("additionalProperties")
-        if isinstance(values, Mapping):
+        values = _values(node)
+        if values is not None:
             return f"mapping of names to {_type(values, schema)}"
         return "mapping"
     names = [kinds] if isinstance(kinds, str) else kinds
@@ -241,8 +241,13 @@ def _parts(node: Any) -> Iterator[Schema]:
             for part in node.get(word, ()):
                 yield from _parts(part)
         yield from _parts(node.get("items"))
-        if isinstance(node.get("additionalProperties"), Mapping):
-            yield from _parts(node["additionalProperties"])
+        yield from _parts(_values(node))
+
+
+def _values(node: Schema) -> Schema | None:
+    """Return the schema of the values of a mapping, whatever their names; None if it has none."""
+    (values,) = node.get("patternProperties", {"": node.get("additionalProperties")}).values()
+    return values if isinstance(values, Mapping) else None
 
 
 def _default(node: Schema) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustersim.availability.checkpointing import checkpoint_bytes, optimal_interval_s, recovery_of
+from clustersim.availability.checkpointing import optimal_interval_s, recovery_of
 from clustersim.availability.failure_spec import Checkpointing, Failures
+from clustersim.availability.stored_data import checkpoint_bytes
 from clustersim.catalogue import load_catalogue
 from clustersim.engine.node_events import NodeEvent
 from clustersim.engine.recovery import Checkpoints, Recovery

@@ -33,6 +33,21 @@ SUPPLIES = {
         ],
         "embargoes": [{"pools": ["h200"], "at": "35 d"}],
     },
+    "lots that may not come": {
+        "deliveries": [
+            {
+                "pool": "h200",
+                "nodes": 13,
+                "at": "5 d",
+                "lots": 3,
+                "every": "15 d",
+                "slip": SLIP,
+                "probability": 0.4,
+            },
+            {"pool": "h20", "nodes": 4, "at": "30 d", "probability": 0.8},
+        ],
+        "embargoes": [{"pools": ["h200"], "at": "60 d"}],
+    },
     "production": {
         "deliveries": [{"pool": "h20", "nodes": 5, "at": "30 d", "slip": SLIP}],
         "production": [

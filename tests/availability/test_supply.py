@@ -44,6 +44,41 @@ def test_a_ramp_by_hand() -> None:
     ]
 
 
+def test_lots_by_hand() -> None:
+    """Three nodes in two lots, the first of one node."""
+    delivery = {"pool": "h200", "nodes": 3, "at": "100 s", "lots": 2, "every": "50 s"}
+    assert spans(supplied(supply(deliveries=[delivery]), FLEET, Streams(1))) == [
+        (0, 100, 0, 1, "not delivered"),
+        (0, 150, 0, 2, "not delivered"),
+        (0, 150, 0, 3, "not delivered"),
+    ]
+
+
+def test_a_delivery_takes_place_as_a_whole_or_not_at_all() -> None:
+    """In a quarter of 64 stratified replications."""
+    delivery = {"pool": "h200", "nodes": 3, "at": "100 s", "lots": 3, "every": "50 s"}
+    spec = supply(deliveries=[{**delivery, "probability": 0.25}])
+    never = [
+        sum(math.isinf(end) for _, end, *_ in spans(supplied(spec, FLEET, streams)))
+        for streams in (Streams(1, replication=each) for each in range(64))
+    ]
+    assert set(never) == {0, 3}
+    assert never.count(0) == 16
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lots": 2}, "`lots` and `every` must be given together"),
+        ({"every": "1 d"}, "`lots` and `every` must be given together"),
+        ({"lots": 4, "every": "1 d"}, "4 lots need as many nodes, found 3"),
+    ],
+)
+def test_mistakes_in_lots(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        supply(deliveries=[{"pool": "h200", "nodes": 3, "at": "100 s", **fields}])
+
+
 def test_an_embargo_stops_what_comes_later_and_the_yield_what_is_bad() -> None:
     deliveries = [
         {"pool": "h200", "nodes": 2, "at": "100 s"},

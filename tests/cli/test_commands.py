@@ -141,8 +141,8 @@ def test_topology_explains_its_total_oversubscription(
         f"name: tree\npools:\n  gpu: {{accelerator: H200, nodes: 16, fabric: {fabric}}}\n"
     )
     printed = call(capsys, "topology", str(path))
-    assert "gpu     6:1  edge 2:1 x pod 3:1" in printed
-    assert "The total is the product of the levels: the network bandwidth of a chip" in printed
+    assert "6:1  2:1 (edge of 2 nodes) x 3:1 (pod of 4 nodes)" in printed
+    assert "It is the product of the levels." in printed
 
 
 def test_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "plan": ["plan.yaml", "--format", "svg", "--out", "plan"],
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
+    "time_to_train": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
+    "serving": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "1"],
     "traffic": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
     "validate": ["jobs.csv", "--accelerators", "16", "--recorded-wait", "mean=9 s"],
@@ -139,6 +141,7 @@ def test_answer_and_page_have_the_same_names(results: dict[str, Any], folder: Pa
 def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -> None:
     assert results["report"] == {"folder": "study", "page": "study/report.html"}
     assert results["estimate"]["plans"][0]["step_time_s"] > 0
+    assert results["time_to_train"]["rows"][0]["days"] > 0
     (chip,) = results["catalogue"]["accelerators"]
     assert chip["hbm_bytes"] == 141e9
     assert chip["sources"]["hbm_bytes"]

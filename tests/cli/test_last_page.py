@@ -129,6 +129,7 @@ def test_the_command_of_a_replay_repeats_every_argument() -> None:
     more += ["--option", "cost=0", "--option", "x=1", "--placement-option", "y=2"]
     more += ["--span-pools", "equal", "--maintenance", "gpu@1h+2h", "--reserve", "gpu:4@1h+2h=ann"]
     more += ["--network", "contention=true", "--network", "load_balancing=ecmp"]
+    more += ["--checkpoints", "interval=1h", "--storage", "write=1TB/s", "--storage", "read=2TB/s"]
     covered = set()
     for own in (*size, [*size[1], "--catalogue", "b.yaml"]):
         words = ["replay", "my jobs.csv", "--policy", "easy", *own, *more, "--out", "again"]
@@ -153,6 +154,7 @@ def parsed(command: str) -> dict[str, Any]:
     [
         (
             "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' "
+            "--checkpoints interval=1h --storage write=1TB/s --storage read=2TB/s "
             "--network tolerance=0.02 --plugins mine.py "
             "--catalogue 'my chips.yaml' --catalogue b.yaml --explain",
             run_command,
@@ -165,6 +167,8 @@ def parsed(command: str) -> dict[str, Any]:
                 "scenario",
                 "seed",
                 "changes",
+                "checkpoints",
+                "storage",
                 "network",
                 "plugins",
                 "catalogue",

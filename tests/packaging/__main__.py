@@ -29,6 +29,7 @@ SHIPPED = {
     "topologies": (".yaml",),
     "experiments": (".yaml", ".csv"),
     "experiments/site": (".txt",),
+    "experiments/trainings": (".yaml",),
     "experiments/workloads": (".yaml",),
 }
 

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clustersim.cli import topology as command
 from clustersim.errors import InputError
+from clustersim.plots.fabric.topology import draw_topology, plot_topology
 from clustersim.plots.style import new_figure, save_figure
-from clustersim.plots.topology import draw_topology, plot_topology
 from clustersim.topology import load_cluster, topology_names
 
 OTHERS = {

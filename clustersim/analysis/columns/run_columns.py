@@ -16,9 +16,10 @@ __all__ = ["RUN_TABLES", "SUMMARY"]
 INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
 STOPPED = (
-    "if nodes can go out of service, the policy preempted a job, or a job ran at another size than "
-    "it asks for or on several pools"
+    "if nodes can go out of service, the policy preempted a job, jobs share the network or the "
+    "storage, or a job ran at another size than it asks for or on several pools"
 )
+STORED = "if jobs share the storage of their checkpoints"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "if the run has a start date"
 DATED_CSV = "in CSV files (`--csv`), if the run has a start date"
@@ -231,6 +232,7 @@ ATTEMPTS = (
     Column("restart_s", "time spent restarting", "duration"),
     Column("slow_s", "time lost to slow nodes", "duration"),
     Column("network_s", "time lost to the network", "duration", only="with `network`"),
+    Column("storage_s", "time lost to other jobs on the storage", "duration", only=STORED),
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
     Column(
         "stopped",
@@ -265,6 +267,19 @@ NETWORK_LOAD = (
     Column("level", "`leaf`, `spine` or `datacenter`"),
     Column("group", "number of the leaf or pod in the pool"),
     Column("utilisation", "expected load of the trunk, divided by its capacity", "share"),
+)
+STORAGE_LOAD = (
+    Column("storage", "`shared`, or the pool that has a system of its own"),
+    Column("time_s", "start of the interval", "duration"),
+    Column("end_s", "end of the interval", "duration"),
+    Column("write_Bps", "mean rate at which jobs are expected to write"),
+    Column("read_Bps", "mean rate at which jobs and services are expected to read"),
+    Column(
+        "utilisation",
+        "mean part in use of what the system gives to so many clients: of its bandwidth, or of its "
+        "metadata rate if more of this is in use",
+        "share",
+    ),
 )
 NETWORK_FAULTS = (
     _POOL,
@@ -433,6 +448,13 @@ RUN_TABLES = (
         "instant and trunk, for the trunks with the most load",
         NETWORK_LOAD,
         "with the key `network`, if jobs slow each other down",
+    ),
+    Table(
+        "storage_load",
+        "storage_load.parquet",
+        "storage system and interval, of which there are at most 500",
+        STORAGE_LOAD,
+        STORED,
     ),
     Table(
         "network_faults",

@@ -29,7 +29,7 @@ from clustersim.errors import InputError
 from clustersim.seeds import Streams
 from clustersim.simulation.result import Result
 
-__all__ = ["MAIN", "ComparedRuns", "compared_runs", "paired_interval"]
+__all__ = ["MAIN", "ComparedRuns", "compared_runs", "paired_interval", "values_by_job"]
 
 MAIN = (
     "mean_wait_s",
@@ -153,7 +153,7 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     assert metric.of_jobs is not None, "it has values by group of jobs"
     first, other = (part_of_group(part, name) for part in (first, other))
     quantity, q = metric.of_jobs
-    by_job = [_by_job(part, quantity) for part in (first, other)]
+    by_job = [values_by_job(part, quantity) for part in (first, other)]
     both = by_job[0].index.intersection(by_job[1].index, sort=False)
     before, after = (own.loc[both].to_numpy(dtype=np.float64) for own in by_job)
     if not len(both):
@@ -162,8 +162,15 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     return {"difference": _statistic(after, q) - _statistic(before, q), "low": low, "high": high}
 
 
-def _by_job(part: Part, quantity: str) -> pd.Series:
-    """Return a quantity by job id, in order of submission, without jobs that lack it."""
+def values_by_job(part: Part, quantity: str) -> pd.Series:
+    """Return a quantity by job id, in order of submission, without jobs that lack it.
+
+    Parameters
+    ----------
+    part : Part
+    quantity : str
+        The quantity of a statistic over jobs, such as ``wait_s``.
+    """
     ids = part.jobs["job_id"].astype(str).to_numpy()
     of_run = getattr(part.run, quantity, None)
     if of_run is not None:  # not the series, which does not tell whose values are left out

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.metric import Metric
-from clustersim.analysis.on_request import network_loss
+from clustersim.analysis.on_request import shared_losses
 from clustersim.analysis.part import Part
 from clustersim.analysis.policy.fairness import accelerator_s_of_jobs, jains_index, user_index
 from clustersim.analysis.policy.preemption import CAUSES, lost_share
@@ -379,7 +379,8 @@ def _goodput() -> Iterator[Metric]:
             "runtime",
             "runtime goodput",
             "Share of the allocated time that makes progress that is kept, without lost work, "
-            f"checkpoints, restarts, slow nodes and waits for the network ({mpg}).{weighted}",
+            "checkpoints, restarts, slow nodes and waits for the network and the storage "
+            f"({mpg}).{weighted}",
         ),
         (
             "program",
@@ -413,7 +414,9 @@ SERIES: Mapping[str, Series] = MappingProxyType(
         "finish_time_fairness": _rho,
         "preemptions": _preemptions,
         "met_deadline": _met,
-        "network_s": network_loss.network_s,
+        "network_s": shared_losses.network_s,
+        "storage_s": shared_losses.storage_s,
+        "network_slowdown": shared_losses.network_slowdown,
     }
 )
 """Quantities of jobs whose distributions are kept if a metric of them is asked for."""
@@ -426,5 +429,5 @@ METRICS = (
     *_free(),
     *_goodput(),
     *_kept_free(),
-    *network_loss.METRICS,
+    *shared_losses.METRICS,
 )

@@ -16,8 +16,9 @@ __all__ = [
     "by_policy",
     "lost_accelerator_s",
     "lost_share",
-    "lost_to_network_s",
+    "lost_to_s",
     "stops_table",
+    "sum_of_attempts",
 ]
 
 NODE, NETWORK = STOPS[StopCause.NODE], STOPS[StopCause.NETWORK]
@@ -48,19 +49,22 @@ def lost_accelerator_s(result: Result) -> Floats:
     table = result.attempts
     if table is None:
         return np.zeros(len(result.jobs))
-    lost = (table["n_accelerators"] * table["lost_s"]).to_numpy(dtype=np.float64)
-    total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
-    return total
+    return sum_of_attempts(result, table["n_accelerators"] * table["lost_s"])
 
 
-def lost_to_network_s(result: Result) -> Floats:
-    """Return the time that each job lost to the network, seconds (jobs,)."""
+def lost_to_s(result: Result, cause: str) -> Floats:
+    """Return the time that each job lost to a cause, seconds (jobs,).
+
+    Parameters
+    ----------
+    result : Result
+    cause : str
+        A column of the table of attempts, such as ``network_s``.
+    """
     table = result.attempts
-    if table is None or "network_s" not in table:
+    if table is None or cause not in table:
         return np.zeros(len(result.jobs))
-    lost = table["network_s"].to_numpy(dtype=np.float64)
-    total: Floats = np.bincount(_row(result), lost, minlength=len(result.jobs)).astype(np.float64)
-    return total
+    return sum_of_attempts(result, table[cause])
 
 
 def lost_share(attempts: pd.DataFrame | None, cause: str) -> float:
@@ -130,6 +134,13 @@ def stops_table(result: Result) -> pd.DataFrame | None:
 def _is_any(table: pd.DataFrame, causes: tuple[str, ...]) -> Bools:
     found: Bools = table["stopped"].isin(causes).to_numpy(dtype=bool)
     return found
+
+
+def sum_of_attempts(result: Result, values: pd.Series) -> Floats:
+    """Return the sum of a column of the attempts by job (jobs,)."""
+    weights = values.to_numpy(dtype=np.float64)
+    total = np.bincount(_row(result), weights, minlength=len(result.jobs))
+    return total.astype(np.float64)
 
 
 def _row(result: Result) -> npt.NDArray[np.intp]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim import interrupts
 from clustersim.cli.fit.memory import fit_memory
+from clustersim.cli.fit.serving import fit_serving_command
 from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.cli.texts.fit_text import (
     error_rows,
@@ -71,6 +72,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "outcome (ran or oom), peak_memory_gb and, if known, memory_measure; --out is a YAML file",
     )
     parser.add_argument(
+        "--serving",
+        action="store_true",
+        help="fit the serving model to published throughput and latency instead; MEASUREMENTS.csv "
+        "then has the columns of `clustersim serving --list-columns`, and value and, if known, "
+        "family (the source) and quality (A or B)",
+    )
+    parser.add_argument(
         "--no-validation", action="store_true", help="leave no rows out (takes a tenth of the time)"
     )
     add_catalogue(parser, "chips and models")
@@ -90,8 +98,14 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.performance.calibration import MODEL
     from clustersim.source_code import this_code
 
+    if args.memory and args.serving:
+        from clustersim.errors import InputError
+
+        raise InputError("fit", "--memory and --serving: give one of them")
     if args.memory:
         return fit_memory(args)
+    if args.serving:
+        return fit_serving_command(args)
     _check(args)
     catalogue = load_catalogue(*args.catalogue)
     measured = load_measurements(args.measurements, own=not args.only, catalogue=catalogue)

@@ -12,7 +12,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
 from clustersim.network.contention import NetworkResponse
-from clustersim.network.job_rows import INVERSE_SHARES
+from clustersim.network.response import INVERSE_SHARES
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import SIZES, BestPlans, best_plans, rows_of
 from clustersim.performance.blocks import in_blocks

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import chain
-from typing import Any
+from operator import attrgetter
 
 from clustersim.scheduling.kueue.prospects import may_stay_within_quota, too_few
 from clustersim.scheduling.kueue.quota_tree import (
@@ -33,6 +33,7 @@ from clustersim.scheduling.kueue.victims import (
 
 __all__ = ["Classes", "classes", "classical_victims", "fill_back"]
 
+_key = attrgetter("key")
 _Pick = tuple[Candidate, Reason]
 """A candidate and the reason."""
 
@@ -115,10 +116,6 @@ def _borrowing_queues(
     for child in tree.child_queues[cohort]:
         if child != walked and not within_nominal(child, preemptor.needing):
             yield child
-
-
-def _key(candidate: Candidate) -> tuple[Any, ...]:
-    return candidate.key
 
 
 def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:

@@ -236,12 +236,25 @@ class _Search:
         self, podset: PodSet, group: ResourceGroup, requests: dict[str, float]
     ) -> _Tried | None:
         """Return the flavor to use for requests of a group."""
-        best: _Tried | None = None
         keys = {key for flavor in group for key in self._traits(flavor.flavor).labels}
-        for flavor in _in_order(podset, group):
-            if not _eligible(podset, self._traits(flavor.flavor), keys):
-                continue
-            tried = self._try(flavor, requests)
+        flavors = [
+            flavor
+            for flavor in _in_order(podset, group)
+            if _eligible(podset, self._traits(flavor.flavor), keys)
+        ]
+        # With several resources, the worst of a flavor may be one that fits, by `preempt_first`.
+        plain = len(requests) == 1 or not self._queue.preempt_first
+        if plain and self._queue.when_can_preempt == "next":
+            # Nobody is preempted if one of them fits.
+            for flavor in flavors:
+                tried = self._try(flavor, requests, preempting=False)
+                if tried is not None and not self._looks_further(*tried.worst):
+                    return tried
+        best: _Tried | None = None
+        for flavor in flavors:
+            # Of what needs preemption, no later flavor is preferred to this.
+            found_best = plain and best is not None and best.worst == (Mode.RECLAIM, 0)
+            tried = self._try(flavor, requests, preempting=not found_best)
             if tried is None:
                 continue
             if not self._looks_further(*tried.worst):
@@ -253,18 +266,20 @@ class _Search:
     def _traits(self, flavor: str) -> FlavorTraits:
         return self._snapshot.flavors.get(flavor, _NOTHING)
 
-    def _try(self, flavor: FlavorQuotas, requests: dict[str, float]) -> _Tried | None:
-        """Return how a flavor meets requests; None if it cannot."""
+    def _try(
+        self, flavor: FlavorQuotas, requests: dict[str, float], *, preempting: bool
+    ) -> _Tried | None:
+        """Return how a flavor meets requests, by preemption or not; None if it cannot."""
         by_resource: dict[str, tuple[Mode, int]] = {}
         for resource, amount in requests.items():
             key = (flavor.flavor, resource)
-            found = self._fit(key, amount + self._usage.get(key, 0))
+            found = self._fit(key, amount + self._usage.get(key, 0), preempting=preempting)
             if found[0] is Mode.NOFIT:
                 return None
             by_resource[resource] = found
         return _Tried(flavor.flavor, min(by_resource.values(), key=self._preference), by_resource)
 
-    def _fit(self, key: FlavorResource, amount: float) -> tuple[Mode, int]:
+    def _fit(self, key: FlavorResource, amount: float, *, preempting: bool) -> tuple[Mode, int]:
         """Return the mode and the borrow level of an amount."""
         ledger: Ledger = self._snapshot.tree.ledger(key)
         node = self._node
@@ -274,7 +289,7 @@ class _Search:
         if amount <= max(0, ledger.available(node)):
             return Mode.FIT, level
         if ledger.quotas[node].nominal >= amount or part or self._preempts_when_borrowing:
-            return self._oracle(key, amount)
+            return self._oracle(key, amount) if preempting else (Mode.NO_CANDIDATES, level)
         return Mode.NOFIT, level
 
     def _looks_further(self, mode: Mode, level: int) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clustersim.scheduling.kueue.quota_tree import Charge
+from clustersim.scheduling.kueue.quota_tree import Charge, Ledger
 from clustersim.scheduling.kueue.victims import Candidate, Preemptor, Snapshot
 
-__all__ = ["cannot_preempt", "may_stay_within_quota", "too_few"]
+__all__ = ["cannot_preempt", "largest_with_prospects", "may_stay_within_quota", "too_few"]
 
 
 def cannot_preempt(
@@ -45,6 +45,29 @@ def cannot_preempt(
         if amount > max(0, ledger.available(node) + most):
             return not may_stay_within_quota(snapshot, node, priority, request)
     return False
+
+
+def largest_with_prospects(snapshot: Snapshot, node: int, priority: int, ledger: Ledger) -> float:
+    """Return the largest amount of one flavor that a queue may get, with or without preemption.
+
+    For any larger amount, :func:`cannot_preempt` is true.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota, RunningJob
+    >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
+    >>> running = [RunningJob("low", "a", {gpus: 3}, priority=-1)]
+    >>> snapshot = Snapshot([Queue("a", (group,), within_queue="lower")], running=running)
+    >>> ledger = snapshot.tree.ledger(gpus)
+    >>> [largest_with_prospects(snapshot, 0, priority, ledger) for priority in (-1, 0)]
+    [1, 4]
+    """
+    potential = ledger.potential[node]
+    if snapshot.queue_at(node).borrows_when_preempting:
+        return potential
+    free = max(ledger.available(node), ledger.quotas[node].nominal - ledger.usage[node])
+    free += snapshot.most_freed(node, priority, ledger)
+    return min(potential, max(free, ledger.largest_in_part(node)))
 
 
 def may_stay_within_quota(

@@ -142,6 +142,24 @@ class Ledger:
             amount -= max(0, local[n] - usage[n])
         return self._heights[self._paths[node][0]], False
 
+    def largest_in_part(self, node: int) -> float:
+        """Return the largest further amount that the quota of a part of the tree holds.
+
+        Examples
+        --------
+        >>> ledger = Ledger([Quota(8), Quota(0)], [1, -1], [(1, 0), (1,)], [0, 1])
+        >>> ledger.largest_in_part(0), ledger.largest_in_part(1)
+        (8, 0)
+        """
+        largest: float = 0
+        unused: float = 0
+        for n in reversed(self._paths[node]):
+            if self._parents[n] < 0:
+                break
+            largest = max(largest, self.subtree[n] - self.usage[n] + unused)
+            unused += max(0, self.local[n] - self.usage[n])
+        return largest
+
 
 Charge = tuple[Ledger, float]
 """An amount of the flavor and resource of a ledger."""

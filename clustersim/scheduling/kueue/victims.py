@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from clustersim.errors import InputError, unknown_name
@@ -28,6 +29,8 @@ __all__ = [
     "order_key",
     "victim_order",
 ]
+
+_key = attrgetter("key")
 
 Reason: TypeAlias = Literal["in_queue", "reclaim", "reclaim_while_borrowing", "fair"]
 """Why a job is preempted: by its own queue, to return lent quota, to let the preemptor's queue
@@ -347,10 +350,6 @@ class Snapshot:
             needing=tuple(dict.fromkeys(self.tree.ledger(key) for key in needing)),
             without=without,
         )
-
-
-def _key(candidate: Candidate) -> tuple[Any, ...]:
-    return candidate.key
 
 
 def order_key(job: RunningJob) -> tuple[bool, int, float, str]:

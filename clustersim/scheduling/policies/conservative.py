@@ -13,14 +13,15 @@ from typing import ClassVar
 from clustersim.scheduling.calendar import JOB
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.closed_profiles import ClosedProfiles, stopped_s
-from clustersim.scheduling.policies.profile import Profile
+from clustersim.scheduling.policies.earlier_places import EarlierPlaces, Reserved
+from clustersim.scheduling.policies.profile import ROUNDING_S, Profile
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["Conservative"]
 
 _SOON_S = 1.0
-_ROUNDING_S = 1e-3
-"""More than the error of the difference of two times."""
+_FEW_JOBS = 200
+"""Number of jobs from which on it is faster to look at all of them together."""
 
 
 class Conservative(Policy):
@@ -41,7 +42,8 @@ class Conservative(Policy):
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
         self._profiles: dict[int, Profile] = {}
-        self._reserved: dict[int, tuple[int, float, float]] = {}
+        self._reserved: dict[int, Reserved] = {}
+        self._places: EarlierPlaces | None = None
         self._due: list[tuple[float, int]] = []
         self._unreserved: set[int] = set()
         self._expected_end: dict[int, float] = {}
@@ -116,40 +118,79 @@ class Conservative(Policy):
         """
         self._settled = True
         opened = self._windows.have_users
-        for job in self.waiting:
-            if job in self._without_nodes:
-                continue
+        order = [job for job in self.waiting if job not in self._without_nodes]
+        places = None if opened or len(order) <= _FEW_JOBS else self._places_of(order)
+        for job in order:
             before = self._reserved.get(job)
-            if before is not None:
-                index, start, end = before
-                holds = end > start  # otherwise others may have taken its place
-                if holds and not opened and not self._finds_earlier(job, *before):
-                    continue
-                self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
-                self._windows.give_back(job)
-            self._reserve(job)
-            if before is not None and before != self._reserved[job]:
-                self._settled = False
+            # A job without duration holds nothing, so others may have taken its place.
+            if before is None or opened or before[2] <= before[1]:
+                if before is not None:
+                    index, start, end = before
+                    self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+                    self._windows.give_back(job)
+                self._reserve(job)
+                if before is not None and before != self._reserved[job]:
+                    self._settled = False
+            elif places is None or job in places.candidates:
+                place = self._earlier_place(job, before, places)
+                if place is not None:
+                    self._move(job, before, place, places)
         self._unreserved.clear()
 
-    def _finds_earlier(self, job: int, held: int, start: float, end: float) -> bool:
-        """Return whether a job with a reservation may find one that ends as early or earlier.
+    def _places_of(self, jobs: list[int]) -> EarlierPlaces:
+        """Return which jobs with reservations may find earlier places."""
+        if self._places is None:
+            self._places = EarlierPlaces(self.queue, self._profiles)
+        self._places.look([job for job in jobs if job in self._reserved], self._reserved)
+        return self._places
 
-        Only what is in front of its reservation matters, and a job that would make the same
-        reservation again need not give it up.
+    def _earlier_place(
+        self, job: int, reserved: Reserved, places: EarlierPlaces | None
+    ) -> Reserved | None:
+        """Return the reservation that a job would make if it gave up its own; None for the same.
+
+        Only what is in front of its reservation matters, so the job need not give it up.
         """
-        jobs, partitions = self.queue.jobs, self.queue.partitions
-        n, now = jobs.n_accelerators[job], self.queue.now
-        for index in jobs.choices[jobs.choice_of[job]]:
-            run_s, before = jobs.estimate_s[partitions[index].pool][job], start
+        jobs, now, (held, start, end) = self.queue.jobs, self.queue.now, reserved
+        n, choices = jobs.n_accelerators[job], jobs.choices[jobs.choice_of[job]]
+        where = choices if places is None else places.where(job, n, choices)
+        found = []
+        for index in where:
+            run_s, before = jobs.estimate_s[self.queue.partitions[index].pool][job], start
             if index != held:
                 if now + run_s > end:
                     continue
-                before = end - run_s + _ROUNDING_S
+                before = end - run_s + ROUNDING_S
             profile = self._profiles[index]
-            if profile.earliest_before(n, run_s, before, held=index == held) is not None:
-                return True
-        return False
+            earliest = profile.earliest_before(n, run_s, before, held=index == held)
+            if earliest is not None:
+                found.append((index, earliest, earliest + run_s))
+            elif places is not None:
+                places.failed(index, n)
+        if not found:
+            return None
+        found.append(reserved)
+        best = min(found, key=lambda place: (place[2], choices.index(place[0])))
+        return None if best == reserved else best
+
+    def _move(
+        self, job: int, before: Reserved, place: Reserved, places: EarlierPlaces | None
+    ) -> None:
+        """Exchange the reservation of a job for an earlier one."""
+        n = self.queue.jobs.n_accelerators[job]
+        (held, start, end), (index, to, until) = before, place
+        if index == held and until > start:  # only the difference changes
+            self._profiles[index].change(to, start, -n)
+            start = until
+        else:
+            self._profiles[index].change(to, until, -n)
+            start = max(start, self.queue.now)  # others may have run past their estimates
+        self._profiles[held].change(start, end, n)
+        if places is not None:
+            places.given_back(held, start, end, n)
+        self._reserved[job] = place
+        heappush(self._due, (to, job))
+        self._settled = False
 
     def _jobs_due(self, now: float) -> list[int]:
         """Return the jobs whose reservations begin now, in order of submission."""

@@ -17,6 +17,7 @@ from clustersim.scheduling.kueue import (
     WaitingJob,
     run_cycle,
 )
+from clustersim.scheduling.kueue.prospects import largest_with_prospects
 from clustersim.scheduling.kueue.state import Amounts
 from clustersim.scheduling.kueue.victims import order_key
 from clustersim.scheduling.policies.line import Kind, Line
@@ -101,6 +102,7 @@ class Kueue(Preempting):
         self._switches = Switches(self.fair_sharing, self.strategies, partial_admission=False)
         self._names = [each.name for each in quotas.queues]
         self._strict = [name in quotas.strict for name in self._names]
+        self._holds_back = [each.reclaim_within_cohort != "any" for each in quotas.queues]
         self._lines = [Line() for _ in self._names]
         self._lively: set[int] = set()
         """Queues that may have a job that has not been refused."""
@@ -116,6 +118,8 @@ class Kueue(Preempting):
         self._changed: set[int] = set()
         self._freed: dict[int, set[str]] = {}
         self._unplaced: dict[int, int] = {}
+        self._largest: dict[tuple[int, int, str], float] = {}
+        """Largest job with prospects by queue, priority and pool, for the present usage."""
         self._stops: Counter[int] = Counter()
         self._later: list[int] = []
 
@@ -147,7 +151,7 @@ class Kueue(Preempting):
     def _give_back(self, job: int) -> None:
         """Free the quota of a job."""
         root = self._root[self._jobs.queue_of[job]]
-        usage = self.snapshot.stop(str(job)).usage
+        usage = self._free(str(job)).usage
         self._freed.setdefault(root, set()).update(flavor for flavor, _ in usage)
         self._changed.add(root)
 
@@ -208,6 +212,8 @@ class Kueue(Preempting):
                 head = self._lines[queue].head()
                 if head is None:
                     self._lively.remove(queue)
+                elif self._gets_nothing(queue, head[1]):
+                    self._refuse(queue, *head)
                 else:
                     kinds[head[0]] = head[1]
         if len(kinds) == 1 and self._admit_alone(*next(iter(kinds.items())), now):
@@ -217,6 +223,33 @@ class Kueue(Preempting):
             for head_of in run_cycle(self.snapshot, waiting, self._switches).heads:
                 job = int(head_of.job.id)
                 self._carry_out(head_of, job, kinds[job], now)
+
+    def _gets_nothing(self, queue: int, kind: Kind) -> bool:
+        """Return whether a cycle would plainly refuse a job without effect on other jobs.
+
+        There is no quota for it, nobody can be preempted for it, and its queue, which may reclaim
+        all that it owns, does not hold quota back for a job without victims.
+        """
+        if self.fair_sharing or self._holds_back[queue]:
+            return False
+        for pool in kind.pools:
+            key = queue, kind.priority, pool
+            most = self._largest.get(key)
+            if most is None:
+                ledger = self.snapshot.tree.ledger((pool, RESOURCE))
+                most = largest_with_prospects(self.snapshot, queue, kind.priority, ledger)
+                self._largest[key] = most
+            if kind.n_accelerators <= most:
+                return False
+        return True
+
+    def _hold(self, job: RunningJob) -> None:
+        self._largest.clear()
+        self.snapshot.start(job)
+
+    def _free(self, job: str) -> RunningJob:
+        self._largest.clear()
+        return self.snapshot.stop(job)
 
     def _waiting_job(self, job: int, kind: Kind) -> WaitingJob:
         pods = PodSet("main", 1, {RESOURCE: kind.n_accelerators}, flavors=kind.pools)
@@ -235,7 +268,12 @@ class Kueue(Preempting):
             self._admit(job, kind, head.assignment.usage, now)
         elif head.status == "preempting" and self._may_preempt(head.victims):
             self._preempt(head.victims)
-        elif head.status in ("nofit", "no_victims", "preempting") and not self._strict[queue]:
+        elif head.status in ("nofit", "no_victims", "preempting"):
+            self._refuse(queue, job, kind)
+
+    def _refuse(self, queue: int, job: int, kind: Kind) -> None:
+        """Let other jobs of the queue pass a job, unless its order is strict."""
+        if not self._strict[queue]:
             self._lines[queue].refuse(job, kind)
             self._refusing.add(queue)
             self._changed.add(self._root[queue])
@@ -266,7 +304,7 @@ class Kueue(Preempting):
         queue = self._jobs.queue_of[job]
         self._lines[queue].take(job, kind)
         self._changed.add(self._root[queue])
-        self.snapshot.start(
+        self._hold(
             RunningJob(
                 str(job),
                 self._names[queue],
@@ -316,5 +354,5 @@ class Kueue(Preempting):
                 continue
             self.queue.preempt(job, self.preempt_by, self.cost_of(job))
             if job in self.queue.leaving:
-                self.snapshot.start(replace(self.snapshot.stop(victim.job.id), evicted=True))
+                self._hold(replace(self._free(victim.job.id), evicted=True))
                 self._changed.add(self._root[self._jobs.queue_of[job]])

@@ -8,9 +8,14 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-__all__ = ["Profile"]
+from clustersim.array_types import Bools, Floats
 
+__all__ = ["ROUNDING_S", "Profile"]
+
+ROUNDING_S = 1e-3
+"""More than the error of the difference of two times."""
 _FIRST = np.zeros(1, dtype=np.int64)
+_NEVER, _ALWAYS = np.full(1, -np.inf), np.full(1, np.inf)
 _FEW = 48
 """Number of steps up to which a loop is faster than numpy."""
 
@@ -72,6 +77,39 @@ class Profile:
         """
         times = self._times.tolist()
         return list(zip(times, [*times[1:], math.inf], self._free.tolist(), strict=True))
+
+    def range(self, start: float, end: float) -> tuple[int, int]:
+        """Return the least and the most accelerators free at any time from `start` to `end`.
+
+        Examples
+        --------
+        >>> profile = Profile(0.0, 10)
+        >>> profile.change(0.0, 60.0, -4)
+        >>> profile.range(30.0, 90.0), profile.range(30.0, 60.0)
+        ((6, 10), (6, 6))
+        """
+        free = self._free[bisect_right(self._times, start) - 1 : bisect_left(self._times, end)]
+        return min(free), max(free)
+
+    def hole_around(self, n: int, start: float, end: float) -> tuple[float, float]:
+        """Return the time from `start` to `end`, extended for as long as `n` accelerators are free.
+
+        Whether they are free from `start` to `end` does not matter.
+
+        Examples
+        --------
+        >>> profile = Profile(0.0, 10)
+        >>> profile.change(0.0, 60.0, -4)
+        >>> profile.change(30.0, 45.0, -4)
+        >>> profile.hole_around(6, 30.0, 45.0), profile.hole_around(7, 45.0, 60.0)
+        ((0.0, inf), (45.0, inf))
+        """
+        times = self._times
+        first, last = bisect_right(times, start) - 1, bisect_left(times, end)
+        too_few = np.frombuffer(self._free, dtype=np.int64) < n
+        in_front, behind = too_few[:first].nonzero()[0], too_few[last:].nonzero()[0]
+        begin = times[in_front[-1] + 1] if len(in_front) else times[0]
+        return begin, times[last + behind[0]] if len(behind) else math.inf
 
     def earliest(self, n: int, run_s: float) -> float:
         """Return the first time at which `n` accelerators are free for `run_s` seconds."""
@@ -169,6 +207,40 @@ class Profile:
         fits = (end_s >= np.minimum(start_s + run_s, until_s)) & (start_s < before)
         earliest = fits.argmax()
         return float(start_s[earliest]) if fits[earliest] else None
+
+    def may_be_earlier(self, n: int, run_s: Floats, before: Floats, held: Bools) -> Bools:
+        """Return for which of many jobs of one size :meth:`earliest_before` may return a time.
+
+        It is true for all jobs for which it does.
+
+        Parameters
+        ----------
+        n : int
+        run_s, before : float64 arrays (jobs,)
+            Seconds.
+        held : bool array (jobs,)
+
+        Examples
+        --------
+        >>> profile = Profile(0.0, 10)
+        >>> profile.change(0.0, 60.0, -4)
+        >>> profile.change(60.0, 90.0, -8)
+        >>> run_s, before = np.array([90.0, 5.0, 90.0, 5.0]), np.full(4, 60.0)
+        >>> profile.may_be_earlier(6, run_s, before, np.array([True, True, False, False])).tolist()
+        [True, True, False, True]
+        """
+        enough = np.frombuffer(self._free, dtype=np.int64) >= n
+        change = (enough[1:] != enough[:-1]).nonzero()[0] + 1
+        if enough[0]:
+            change = np.concatenate([_FIRST, change])
+        times = np.frombuffer(self._times)[change]
+        begins = times[::2]
+        ends = np.concatenate([_NEVER, times[1::2], _ALWAYS])[: len(begins) + 1]
+        longest = np.concatenate([_NEVER, np.maximum.accumulate(ends[1:] - begins)])
+        in_front = begins.searchsorted(before)
+        long_enough: Bools = longest[in_front] >= run_s - ROUNDING_S
+        reaches: Bools = held & (ends[in_front] >= before)
+        return long_enough | reaches
 
     def _step_at(self, time: float) -> int:
         at = bisect_left(self._times, time)

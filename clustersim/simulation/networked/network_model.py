@@ -24,7 +24,7 @@ from clustersim.errors import InputError, check_kind
 from clustersim.files import validate
 from clustersim.network.contention import NetworkResponse
 from clustersim.network.gang_links import Communication, Gang, GangLinks
-from clustersim.network.job_rows import INVERSE_SHARES
+from clustersim.network.response import INVERSE_SHARES
 from clustersim.network.trunks import trunk_graph
 from clustersim.scheduling import NodePlacement, Partition
 from clustersim.seeds import Streams

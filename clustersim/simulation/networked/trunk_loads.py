@@ -12,11 +12,11 @@ from clustersim.network.contention import SharedTrunks
 from clustersim.network.gang_links import GangLinks
 from clustersim.network.trunks import LEVELS
 
-__all__ = ["MOST_SAMPLES", "TrunkLoads"]
+__all__ = ["AT_LEAST", "MOST_SAMPLES", "TrunkLoads"]
 
 MOST_SAMPLES = 500
 """Largest number of instants in the table."""
-_AT_LEAST, _AT_MOST = 50, 200
+AT_LEAST, _AT_MOST = 50, 200
 """Number of trunks in the table, if there are so many."""
 
 
@@ -97,7 +97,7 @@ class TrunkLoads:
         most = load.max(axis=0, initial=0.0)
         order = np.lexsort((np.arange(most.size), -load.mean(axis=0) if len(load) else most, -most))
         full = int((most >= 1.0 - 1e-6).sum())
-        shown = np.sort(order[: max(_AT_LEAST, min(full, _AT_MOST))])
+        shown = np.sort(order[: max(AT_LEAST, min(full, _AT_MOST))])
         trunk = links.trunk[shown]
         n_times = len(load)
         return pd.DataFrame(

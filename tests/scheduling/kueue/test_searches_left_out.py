@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from clustersim.scheduling.kueue import Snapshot, Switches, WaitingJob, preemption, run_cycle
 from clustersim.scheduling.kueue import classical as search
+from clustersim.scheduling.kueue.prospects import cannot_preempt, largest_with_prospects
 from clustersim.scheduling.kueue.victims import order_key
 from tests.examples import examples
 from tests.scheduling.kueue.clusters import job, queue, random_jobs, random_snapshot, running, seeds
@@ -63,6 +64,21 @@ def test_what_jobs_hold_is_counted_while_they_come_and_go(rng: Random) -> None:
                     "any": sum(expected.values()),
                 }[policy]
                 assert snapshot.most_freed(node, priority, ledger) == most
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(rng=seeds)
+def test_a_job_has_prospects_up_to_the_largest_size(rng: Random) -> None:
+    snapshot = random_snapshot(rng, most_jobs=20)
+    for node in snapshot.tree.queue_node.values():
+        for ledger in snapshot.tree.ledgers.values():
+            for priority in range(-1, 3):
+                largest = largest_with_prospects(snapshot, node, priority, ledger)
+                for amount in range(1, 40):
+                    refused = amount > ledger.available(node) and cannot_preempt(
+                        snapshot, node, priority, ((ledger, amount),)
+                    )
+                    assert (amount > largest) == (amount > ledger.potential[node] or refused)
 
 
 def test_no_search_where_nobody_of_the_own_queue_can_make_room() -> None:

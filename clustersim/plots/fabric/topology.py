@@ -11,12 +11,22 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from clustersim.plots.style import COLOURS, new_figure, style
-from clustersim.plots.topology_detail import (
+from clustersim.array_types import Floats
+from clustersim.network.trunks import LEVELS
+from clustersim.plots.fabric.link_load import (
+    LINK_LEVELS,
+    LinkLoad,
+    colours_of,
+    draw_load_legend,
+    draw_strip_of_loads,
+)
+from clustersim.plots.fabric.topology_detail import (
     detail_width,
     draw_detail,
     draw_plan,
@@ -25,6 +35,7 @@ from clustersim.plots.topology_detail import (
     plan_side,
     top_xs,
 )
+from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.topology import ClusterSpec, PoolSummary, summarise
 from clustersim.topology.fabric import Fabric
 from clustersim.topology.fabric_parts import LinkLevel
@@ -37,8 +48,8 @@ from clustersim.units import (
 
 __all__ = ["draw_topology", "plot_topology"]
 
-ROW = 1.45
-"""Height of one level (inches)."""
+ROW, LOADED_ROW = 1.45, 1.85
+"""Height of one level (inches), without and with the load of its links."""
 BOX_HEIGHT = 0.62
 BOX_WIDTH = 2.3
 LETTER = 0.078
@@ -50,6 +61,14 @@ TITLE = 0.75
 CAPTION = 0.95
 LEAST_WIDTH = 7.5
 NOTE_LINE = 0.17
+LEGEND = 0.3
+"""Height of the scale of colours (inches)."""
+STRIPS = (
+    "Each strip has a cell for each leaf or pod, in order; of more than 120, a cell shows the most "
+    "loaded of some neighbours."
+)
+STRIP, STRIP_GAP = 0.16, 0.07
+"""Height of a strip of loads, and its distance from the box below it (inches)."""
 
 KIND_COLOURS = {
     "node": "#444444",
@@ -77,6 +96,31 @@ class _Column:
     fabric: Fabric
     left: float
     drawn: float
+    load: LinkLoad | None = None
+
+    @property
+    def row(self) -> float:
+        """Height of one level."""
+        return ROW if self.load is None or self.is_small else LOADED_ROW
+
+    @property
+    def loads(self) -> list[Floats]:
+        """Mean load of the groups of each trunk, innermost first; empty without a run."""
+        if self.load is None:
+            return []
+        return self.load.of_fabric(self.summary.name, self.fabric)
+
+    def load_text(self, level: str) -> str:
+        """Return the load of the trunks of a level; "" if it is not known."""
+        if self.load is None:
+            return ""
+        return self.load.text(self.summary.name, level, _groups(self.fabric).get(level, ""))
+
+    def level_text(self, place: int) -> str:
+        """Return the number and rate of the links of a level, with their load."""
+        text = _level_text(self.summary.levels[place])
+        load = self.load_text(LINK_LEVELS[place - 1]) if 0 < place <= len(LINK_LEVELS) else ""
+        return "\n".join(filter(None, [text, load]))
 
     @property
     def is_small(self) -> bool:
@@ -99,7 +143,7 @@ class _Column:
     def texts(self) -> list[str]:
         """Lines of text next to the drawing: the layers, then the levels of links."""
         layers = [_layer_text(self, row) for row in range(len(self.fabric.vertices(merge=True)))]
-        return [*layers, *map(_level_text, self.summary.levels)]
+        return [*layers, *map(self.level_text, range(len(self.summary.levels)))]
 
     @property
     def middle(self) -> float:
@@ -111,36 +155,49 @@ class _Column:
         """Distance from the middle of the nodes to the middle of the top layer."""
         if self.is_plan:
             return plan_side(self.fabric)
-        return (len(self.fabric.vertices(merge=True)) - 1) * ROW
+        return (len(self.fabric.vertices(merge=True)) - 1) * self.row
 
 
-def draw_topology(spec: ClusterSpec, *, note: str | None = None) -> Figure:
+def draw_topology(
+    spec: ClusterSpec, *, load: pd.DataFrame | None = None, note: str | None = None
+) -> Figure:
     """Draw a loaded topology on a new figure of suitable size.
 
     Parameters
     ----------
     spec : ClusterSpec
+    load : DataFrame, optional
+        Load of the shared links, from :func:`~clustersim.analysis.link_load.link_loads`.
     note : str, optional
         A line at the bottom (for example that a chip is hypothetical).
     """
-    columns = _columns(spec)
-    width, height = _extent(spec, columns, note)
+    columns = _columns(spec, load)
+    width, height = _extent(spec, columns, _full_note(columns, note))
     figure = new_figure(width, height)
     figure.set_layout_engine("none")
     with style():
         ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        plot_topology(spec, ax=ax, note=note)
+        plot_topology(spec, ax=ax, load=load, note=note)
     return figure
 
 
-def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None = None) -> Axes:
-    """Draw a loaded topology.
+def plot_topology(
+    spec: ClusterSpec,
+    ax: Axes | None = None,
+    *,
+    load: pd.DataFrame | None = None,
+    note: str | None = None,
+) -> Axes:
+    """Draw a loaded topology, with the load of its links in a run if it is given.
 
     Parameters
     ----------
     spec : ClusterSpec
     ax : Axes, optional
         Where to draw; by default on a new figure of suitable size.
+    load : DataFrame, optional
+        Load of the shared links, from :func:`~clustersim.analysis.link_load.link_loads`. A pool
+        that is too large for its links to be drawn has a strip with a cell for each leaf or pod.
     note : str, optional
         A line at the bottom.
 
@@ -158,8 +215,9 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     'mixed-small'
     """
     if ax is None:
-        return draw_topology(spec, note=note).axes[0]
-    columns = _columns(spec)
+        return draw_topology(spec, load=load, note=note).axes[0]
+    columns = _columns(spec, load)
+    note = _full_note(columns, note)
     width, height = _extent(spec, columns, note)
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.axis("off")
@@ -172,6 +230,9 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
         y = 0.14 + number * NOTE_LINE
         ax.text(MARGIN, y, line, fontsize=8.5, style="italic", va="center", color="#444444")
     base = MARGIN + CAPTION + NOTE_LINE * len(lines)
+    if load is not None:
+        draw_load_legend(ax, MARGIN, 0.14 + NOTE_LINE * len(lines) + 0.12)
+        base += LEGEND
     for column in columns:
         _draw_column(ax, column, base)
     if spec.datacenter_network is not None:
@@ -179,20 +240,38 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     return ax
 
 
+def _groups(fabric: Fabric) -> dict[str, str]:
+    """Return what a trunk of each level leads out of: a leaf (as it is drawn), then a pod."""
+    kinds = [layer.kind for layer in fabric.vertices(merge=True)[1:2]]
+    names = [*kinds, *(trunk.name for trunk in fabric.trunks()[1:])]
+    return dict(zip(LINK_LEVELS[: len(fabric.trunks())], names, strict=False))
+
+
+def _full_note(columns: Sequence[_Column], note: str | None) -> str | None:
+    """Return the note with what strips of loads mean, if there are any."""
+    strips = any(column.loads and not column.is_small for column in columns)
+    return " ".join(filter(None, [STRIPS if strips else "", note])) or None
+
+
 def _note_lines(note: str | None, width: float) -> list[str]:
     """Wrap the note at the bottom; its letters are about 0.075 inches wide."""
     return [] if note is None else textwrap.wrap(note, int((width - 2 * MARGIN) / 0.075))
 
 
-def _columns(spec: ClusterSpec) -> list[_Column]:
+def _columns(spec: ClusterSpec, table: pd.DataFrame | None) -> list[_Column]:
     columns, left = [], MARGIN
+    load = None if table is None else LinkLoad(table)
     for summary, pool in zip(summarise(spec).pools, spec.pools.values(), strict=True):
         fabric = pool.build_fabric()
         inner = [len(line) for line in _inner_levels(summary)]
         drawn = max(BOX_WIDTH, 0.2 + 1.1 * LETTER * max(inner, default=0))
+        if load is not None:
+            groups = _groups(fabric)
+            texts = [load.text(summary.name, level, groups[level]) for level in groups]
+            drawn = max(drawn, 0.2 + 0.9 * LETTER * max(map(len, texts), default=0))
         if is_small(fabric):
             drawn = detail_width(fabric) if is_layered(fabric) else plan_side(fabric)
-        column = _Column(summary, fabric, left, drawn)
+        column = _Column(summary, fabric, left, drawn, load)
         columns.append(column)
         left += column.width + GAP
     shift = max(0.0, (LEAST_WIDTH - (left - GAP + MARGIN)) / 2)
@@ -205,6 +284,7 @@ def _extent(spec: ClusterSpec, columns: Sequence[_Column], note: str | None) -> 
     rows = max(column.height for column in columns)
     rows += ROW if spec.datacenter_network is not None else 0.0
     foot = MARGIN + CAPTION + NOTE_LINE * len(_note_lines(note, width))
+    foot += 0.0 if columns[0].load is None else LEGEND
     return width, foot + BOX_HEIGHT + rows + TITLE
 
 
@@ -218,11 +298,12 @@ def _draw_column(ax: Axes, column: _Column, base: float) -> None:
     middle = base + BOX_HEIGHT / 2
     x, rows = column.left + column.drawn + 0.15, len(column.fabric.vertices(merge=True))
     if column.is_plan:
-        draw_plan(ax, column.fabric, column.left, base, column.drawn)
+        draw_plan(ax, column.fabric, (column.left, base, column.drawn), column.loads)
         text = "\n\n".join(column.texts)
         ax.text(x, base + column.height / 2, text, va="center", fontsize=9)
     elif column.is_small:
-        draw_detail(ax, column.fabric, (column.left, middle, column.drawn, ROW), KIND_COLOURS)
+        place = column.left, middle, column.drawn, ROW
+        draw_detail(ax, column.fabric, place, KIND_COLOURS, column.loads)
         for row, text in enumerate(column.texts[:rows]):
             y = middle + row * ROW
             ax.text(x, y, text, fontsize=9.5, fontweight="bold", va="center")
@@ -265,17 +346,25 @@ def _inner_levels(pool: PoolSummary) -> list[str]:
 def _draw_boxes(ax: Axes, column: _Column, middle: float) -> None:
     """Draw one box per layer; links within a layer are listed in its box."""
     groups, levels = column.fabric.vertices(merge=True), column.summary.levels
-    between = [_level_text(level) for level in levels if level.lower != level.upper]
+    between = [
+        column.level_text(place) for place, level in enumerate(levels) if level.lower != level.upper
+    ]
+    loads = dict(enumerate(column.loads, start=2))  # by the row of the upper layer
     for row, group in enumerate(groups):
-        y = middle + row * ROW
+        y = middle + row * column.row
         text = _layer_text(column, row)
         if group.kind == "node":
             text += f"\nof {column.fabric.endpoints.chips_per_node} chips"
         if row == len(groups) - 1:
             text = "\n".join([text, *_inner_levels(column.summary)])
         if row:
-            ax.plot([column.middle] * 2, [y - ROW, y], color="#999999", linewidth=5, zorder=1)
-            _label(ax, column.middle, y - ROW / 2, between[row - 1])
+            x = [column.middle] * 2
+            ax.plot(x, [y - column.row, y], color="#999999", linewidth=5, zorder=1)
+            _label(ax, column.middle, y - column.row / 2, between[row - 1])
+        if row in loads and np.isfinite(loads[row]).any():
+            bottom = y - column.row + BOX_HEIGHT / 2 + STRIP_GAP
+            strip = column.left, bottom, column.drawn, STRIP
+            draw_strip_of_loads(ax, loads[row], strip)
         _box(ax, column.middle, y, column.drawn, text, KIND_COLOURS[group.kind])
 
 
@@ -293,8 +382,13 @@ def _draw_datacenter(ax: Axes, spec: ClusterSpec, columns: Sequence[_Column], ba
             ax.hlines(bracket, min(xs), max(xs), color=colour, linewidth=2, zorder=0.5)
             ax.vlines(xs, start, bracket, color=colour, linewidth=1.2, zorder=0.5)
             start = bracket
-        ax.plot([column.middle] * 2, [start, y], color=colour, linewidth=3, zorder=0.5)
-        _label(ax, column.middle, (start + y) / 2, format_bit_rate(column.summary.datacenter_Bps))
+        text, line = format_bit_rate(column.summary.datacenter_Bps), colour
+        if column.load is not None:
+            name = column.summary.name
+            text = "\n".join(filter(None, [text, column.load_text(LEVELS[-1])]))
+            (line,) = colours_of(column.load.means(name, LEVELS[-1], 1))
+        ax.plot([column.middle] * 2, [start, y], color=line, linewidth=3, zorder=0.5)
+        _label(ax, column.middle, (start + y) / 2, text)
     left, right = columns[0].left, columns[-1].left + columns[-1].width
     text = f"datacenter network ({format_duration(network.latency)})"
     _box(ax, (left + right) / 2, y, right - left, text, KIND_COLOURS["datacenter"], height=0.42)

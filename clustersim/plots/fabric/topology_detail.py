@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,9 +13,11 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from clustersim.array_types import Floats
+from clustersim.plots.fabric.link_load import colours_of, trunk_of_vertex, widths_of
 from clustersim.plots.style import COLOURS
 from clustersim.topology.fabric import Fabric
 from clustersim.topology.torus import TorusFabric
+from clustersim.units import format_percent
 
 __all__ = [
     "detail_width",
@@ -32,6 +34,8 @@ MOST_SWITCHES = 40
 MOST_NODES_PER_LEAF = 48
 MOST_PLAN_VERTICES = 64
 LEAF_WIDTH = 0.72
+LINK = "#8899aa"
+"""Colour of links without a load."""
 BOX_HEIGHT = 0.34
 
 
@@ -82,6 +86,7 @@ def draw_detail(
     fabric: Fabric,
     place: tuple[float, float, float, float],
     colours: Mapping[str, str],
+    loads: Sequence[Floats] = (),
 ) -> None:
     """Draw layers of switches above their nodes.
 
@@ -93,45 +98,72 @@ def draw_detail(
         Left border, middle of the nodes, width, and height of one level.
     colours : mapping of str to str
         Colour of each kind of switch.
+    loads : sequence of float64 array (groups,)
+        Mean load of the trunks of each level, innermost first; NaN if it is not known. By default,
+        links have no colours.
     """
     left, bottom, width, row = place
+    of_vertex = [
+        np.where(groups >= 0, load[groups], np.nan)
+        for load, groups in zip(loads, trunk_of_vertex(fabric) if loads else (), strict=False)
+    ]
     layers = {group.kind: group for group in fabric.vertices(merge=True)[1:]}
     xs = {kind: _spread(group.count, left, width) for kind, group in layers.items()}
     ys = {kind: bottom + group.level * row for kind, group in layers.items()}
-    for wiring in fabric.wiring(merge=True):
+    for level, wiring in enumerate(fabric.wiring(merge=True)):
         low, high = wiring.lower_kind, wiring.upper_kind
         if low != "node":
-            _lines(ax, xs[low][wiring.lower], ys[low], xs[high][wiring.upper], ys[high])
-    for kind, group in layers.items():
-        _switches(ax, kind, xs[kind], ys[kind], width / group.count, colours[kind])
+            load = of_vertex[level - 1][wiring.lower] if level <= len(of_vertex) else None
+            _lines(ax, xs[low][wiring.lower], ys[low], xs[high][wiring.upper], ys[high], load)
+    for level, (kind, group) in enumerate(layers.items()):
+        shown = of_vertex[0] if level == 0 and of_vertex else None
+        _switches(ax, kind, xs[kind], ys[kind], width / group.count, colours[kind], shown)
     first = fabric.vertices(merge=True)[1].kind
     _nodes(ax, fabric.leaf_of_node(), xs[first], bottom, row, width / layers[first].count)
 
 
-def _switches(ax: Axes, kind: str, xs: Floats, y: float, step: float, colour: str) -> None:
-    """Draw one layer of numbered boxes."""
+def _switches(
+    ax: Axes, kind: str, xs: Floats, y: float, step: float, colour: str, loads: Floats | None
+) -> None:
+    """Draw one layer of numbered boxes, with the load of their uplinks if it is known."""
     text = f"{kind} {{}}" if step > 0.6 and len(kind) < 7 else "{}"
-    box = min(0.85, step * 0.86)
+    box, size = min(0.85, step * 0.86), 9.0 if step > 0.4 else 8.0
     for index, x in enumerate(xs.tolist()):
         ax.add_patch(
             Rectangle((x - box / 2, y - BOX_HEIGHT / 2), box, BOX_HEIGHT, zorder=2,
                       facecolor=colour, edgecolor="none")
         )  # fmt: skip
-        ax.text(x, y, text.format(index), color="white", fontsize=9 if step > 0.4 else 8,
-                ha="center", va="center", zorder=3)  # fmt: skip
+        own = text.format(index)
+        if loads is not None and np.isfinite(loads[index]) and step > 0.4:
+            own += f"\n{format_percent(float(loads[index]), 0)}"
+        ax.text(x, y, own, color="white", fontsize=size if "\n" not in own else 8.0,
+                linespacing=1.0, ha="center", va="center", zorder=3)  # fmt: skip
 
 
-def _lines(ax: Axes, x0: Floats, y0: float, x1: Floats, y1: float) -> None:
+def _lines(
+    ax: Axes, x0: Floats, y0: float, x1: Floats, y1: float, loads: Floats | None = None
+) -> None:
     """Draw lines from the tops of the boxes at `y0` to the bottoms of those at `y1`."""
     below = np.column_stack([x0, np.full(x0.size, y0 + BOX_HEIGHT / 2)])
     above = np.column_stack([x1, np.full(x1.size, y1 - BOX_HEIGHT / 2)])
-    _add_lines(ax, np.stack([below, above], axis=1), "#8899aa", 0.7)
+    ends = np.stack([below, above], axis=1)
+    if loads is None:
+        _add_lines(ax, ends, LINK, 0.7)
+    else:
+        _add_loaded(ax, ends, loads)
 
 
 def _add_lines(ax: Axes, ends: Floats, colour: str, width: float) -> None:
     """Add straight lines; `ends` has the shape (n, 2, 2)."""
     lines = LineCollection(list(ends), colors=colour, linewidths=width, zorder=1)
     ax.add_collection(lines, autolim=False)
+
+
+def _add_loaded(ax: Axes, ends: Floats, loads: Floats) -> None:
+    """Add straight lines in the colours of their loads, the most loaded ones on top."""
+    order = np.argsort(np.nan_to_num(loads, nan=-1.0), kind="stable")
+    look = {"colors": colours_of(loads[order]), "linewidths": widths_of(loads[order])}
+    ax.add_collection(LineCollection(list(ends[order]), zorder=1, **look), autolim=False)
 
 
 def _nodes(
@@ -153,7 +185,7 @@ def _nodes(
             continue
         wide, tall = min(columns, count) * cell, -(-count // columns) * cell
         x0, top = x - wide / 2, bottom + 0.3
-        ax.plot([x, x], [top, bottom + row], color="#8899aa", linewidth=2, zorder=1)
+        ax.plot([x, x], [top, bottom + row], color=LINK, linewidth=2, zorder=1)
         ax.add_patch(
             Rectangle((x0 - 0.03, top - tall - 0.03), wide + 0.06, tall + 0.06,
                       facecolor="white", edgecolor="#444444", linewidth=0.8, zorder=2)
@@ -170,8 +202,23 @@ def _nodes(
     )
 
 
-def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float) -> None:
-    """Draw nodes or routers from above: a torus as a grid, other networks in a circle."""
+def draw_plan(
+    ax: Axes,
+    fabric: Fabric,
+    place: tuple[float, float, float],
+    loads: Sequence[Floats] = (),
+) -> None:
+    """Draw nodes or routers from above: a torus as a grid, other networks in a circle.
+
+    Parameters
+    ----------
+    ax : Axes
+    fabric : Fabric
+    place : (left, bottom, width)
+    loads : sequence of float64 array (groups,)
+        As for :func:`draw_detail`. A link has the colour of the more loaded of its two ends.
+    """
+    left, bottom, width = place
     side = plan_side(fabric)
     count = fabric.vertices(merge=True)[-1].count
     centre = np.array([left + width / 2, bottom + side / 2])
@@ -185,8 +232,16 @@ def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float
     else:
         angle = 2 * np.pi * np.arange(count) / count
         xy = centre + 0.42 * side * np.column_stack([np.sin(angle), np.cos(angle)])
-        for wire, colour in zip(wires, ("#8899aa", COLOURS["vermilion"]), strict=False):
-            _add_lines(ax, np.stack([xy[wire.lower], xy[wire.upper]], axis=1), colour, 0.8)
+        groups = [trunk.group_of_node for trunk in fabric.trunks()]
+        router = fabric.leaf_of_node()
+        for level, wire in enumerate(wires):
+            ends = np.stack([xy[wire.lower], xy[wire.upper]], axis=1)
+            if level < len(loads):
+                own = np.full(count, np.nan)
+                own[router] = loads[level][groups[level]]
+                _add_loaded(ax, ends, np.fmax(own[wire.lower], own[wire.upper]))
+            else:
+                _add_lines(ax, ends, (LINK, COLOURS["vermilion"])[level], 0.8)
     size = 200 if count <= 36 else 110
     ax.scatter(xy[:, 0], xy[:, 1], s=size, color=COLOURS["blue"], zorder=2)
     for index, (x, y) in enumerate(xy.tolist()):
@@ -219,4 +274,4 @@ def _torus_links(ax: Axes, fabric: TorusFabric, xy: Floats) -> None:
                     np.array([xy[line[0]], xy[line[0]] - out]),
                     np.array([xy[line[-1]], xy[line[-1]] + out]),
                 ]
-    _add_lines(ax, np.array(segments), "#8899aa", 1.2)
+    _add_lines(ax, np.array(segments), LINK, 1.2)

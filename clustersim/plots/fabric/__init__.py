@@ -1,0 +1,1 @@
+"""Pictures of fabrics, and of the load of their links."""
