@@ -8,15 +8,14 @@ cannot reach it either.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
 
 import numpy as np
 
 from clustersim.array_types import Ints
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.network import CableState, NetworkFault, TrunkGraph
+from clustersim.network.cable_faults import instants
 from clustersim.network.trunks import DATACENTER, LEAF
 from clustersim.topology import NetworkParts
 
@@ -69,24 +68,11 @@ def nodes_cut_off(
     (32, 31, 60.0, 120.0)
     """
     state = _Reach(parts, graph)
-    ends: list[tuple[float, int, NetworkFault]] = []
-    coming = iter(faults)
-    following = next(coming, None)
-    number = quiet = 0
-    while following is not None or ends:
-        begin_s = math.inf if following is None else following.begin_s
-        time_s = min(begin_s, ends[0][0]) if ends else begin_s
-        touched: list[Ints] = []
-        cause = ""
-        while ends and ends[0][0] <= time_s:
-            touched.append(state.end(heappop(ends)[2]))
-        while following is not None and following.begin_s <= time_s:
-            touched.append(state.begin(following))
-            cause = following.cause
-            if following.end_s < math.inf:
-                heappush(ends, (following.end_s, number, following))
-            number += 1
-            following = next(coming, None)
+    quiet = 0
+    for time_s, ended, begun in instants(faults):
+        touched = [state.end(fault) for fault in ended]
+        touched += [state.begin(fault) for fault in begun]
+        cause = begun[-1].cause if begun else ""
         quiet += 1
         for event in state.cut_off(np.unique(np.concatenate(touched)), time_s, cause):
             yield event

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 
+import numpy as np
 from simpy.events import Event
 
 from clustersim.engine.attempts import StopCause
 from clustersim.engine.clock import NODE_EVENT
 from clustersim.engine.engine import Simulation
 from clustersim.engine.network_driver import CommunicationOf, NetworkDriver, Observer
-from clustersim.network.cable_faults import CableState, NetworkFault
+from clustersim.network.cable_faults import CableState, NetworkFault, instants
 from clustersim.network.gang_links import Communication, Gang, GangLinks
 from clustersim.network.trunks import RAIL
 from clustersim.scheduling.placements import Nodes
@@ -74,8 +74,7 @@ class FaultDriver(NetworkDriver):
         )
         self._faults = faults
         self._state = state
-        self._begun: list[NetworkFault] = []
-        self._is_over = bytearray()
+        self._is_over: dict[NetworkFault, bool] = {}
         self._senders: dict[int, _Sender] = {}
         self._on_node: dict[int, dict[int, None]] = {}
         self._on_trunk: dict[int, dict[int, None]] = {}
@@ -88,7 +87,7 @@ class FaultDriver(NetworkDriver):
         """The faults that have begun. A fault that is not over has an infinite end."""
         return [
             fault if over else replace(fault, end_s=math.inf)
-            for fault, over in zip(self._begun, self._is_over, strict=True)
+            for fault, over in self._is_over.items()
         ]
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
@@ -127,32 +126,16 @@ class FaultDriver(NetworkDriver):
     def _take_turns(self) -> Generator[Event, None, None]:
         """Begin and end the faults one after the other (a SimPy process)."""
         clock, state = self._simulation.clock, self._state
-        ends: list[tuple[float, int]] = []
-        coming = iter(self._faults)
-        following = next(coming, None)
-        while following is not None or ends:
-            begin_s = math.inf if following is None else following.begin_s
-            time_s = min(begin_s, ends[0][0]) if ends else begin_s
+        for time_s, ended, begun in instants(self._faults):
             if time_s > clock.now:
                 yield clock.at(time_s, NODE_EVENT)
-            nodes: dict[int, None] = {}
-            trunks: dict[int, None] = {}
-            while ends and ends[0][0] <= time_s:
-                number = heappop(ends)[1]
-                self._is_over[number] = True
-                changed = state.end(self._begun[number])
-                nodes.update(dict.fromkeys(changed.nodes.tolist()))
-                trunks.update(dict.fromkeys(changed.trunks.tolist()))
-            while following is not None and following.begin_s <= time_s:
-                if following.end_s < math.inf:
-                    heappush(ends, (following.end_s, len(self._begun)))
-                self._begun.append(following)
-                self._is_over.append(False)
-                changed = state.begin(following)
-                nodes.update(dict.fromkeys(changed.nodes.tolist()))
-                trunks.update(dict.fromkeys(changed.trunks.tolist()))
-                following = next(coming, None)
-            self._change(sorted(nodes), sorted(trunks))
+            changed = [state.end(fault) for fault in ended]
+            changed += [state.begin(fault) for fault in begun]
+            self._is_over.update(dict.fromkeys(ended, True))
+            self._is_over.update(dict.fromkeys(begun, False))
+            nodes = np.unique(np.concatenate([each.nodes for each in changed]))
+            trunks = np.unique(np.concatenate([each.trunks for each in changed]))
+            self._change(nodes.tolist(), trunks.tolist())
 
     def _change(self, nodes: list[int], trunks: list[int]) -> None:
         """React to what nodes and trunks (numbered as in the graph) have left now."""

@@ -7,7 +7,10 @@ cable under several faults has the rate that the worst of them leaves.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +21,7 @@ from clustersim.network.trunks import DATACENTER, LEAF, RAIL, TrunkGraph
 if TYPE_CHECKING:
     from clustersim.topology import NetworkParts
 
-__all__ = ["CableState", "Changed", "NetworkFault"]
+__all__ = ["CableState", "Changed", "NetworkFault", "instants"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,45 @@ class NetworkFault:
     cables: Ints
     capacity: float = 0.0
     cause: str = ""
+
+
+def instants(
+    faults: Iterable[NetworkFault],
+) -> Iterator[tuple[float, list[NetworkFault], list[NetworkFault]]]:
+    """Yield each time (seconds) with the faults that end then and those that begin.
+
+    Parameters
+    ----------
+    faults : iterable of NetworkFault
+        In order of their start; the sequence may be infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.network import NetworkFault
+    >>> cable = np.array([0])
+    >>> faults = [NetworkFault(begin_s, 5, "h200/leaf/0", cable) for begin_s in (1, 3)]
+    >>> [(time, len(ended), len(begun)) for time, ended, begun in instants(faults)]
+    [(1, 0, 1), (3, 0, 1), (5, 2, 0)]
+    """
+    ends: list[tuple[float, int, NetworkFault]] = []
+    coming = iter(faults)
+    following = next(coming, None)
+    number = 0
+    while following is not None or ends:
+        begin_s = math.inf if following is None else following.begin_s
+        time_s = min(begin_s, ends[0][0]) if ends else begin_s
+        ended: list[NetworkFault] = []
+        begun: list[NetworkFault] = []
+        while ends and ends[0][0] <= time_s:
+            ended.append(heappop(ends)[2])
+        while following is not None and following.begin_s <= time_s:
+            begun.append(following)
+            if following.end_s < math.inf:
+                heappush(ends, (following.end_s, number, following))
+            number += 1
+            following = next(coming, None)
+        yield time_s, ended, begun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
