@@ -137,3 +137,40 @@ def test_demand_is_the_traffic_of_the_gang_in_a_second(seed: int) -> None:
             if trunk in sent
         }
         assert nics(links, gang, how) == pytest.approx(expected, rel=1e-12)
+
+
+# --- What faults may narrow -----------------------------------------------------------
+
+
+def test_trunks_that_may_narrow_are_kept_and_change_nothing_as_they_are() -> None:
+    """Full bisection: no trunk can be full, but one may be narrowed, and the ports of a node."""
+    graph = trunk_graph(leaf_cluster(leaf_pool(nodes=4, leaf_nodes=2, ratio=1.0)))
+    rings = Communication(NetworkResponse.of_share(0.2))
+    gang = [(0, 8), (2, 8)]
+    assert GangLinks(graph, [PORT_BPS], [8]).demand(gang, 8, rings) == ([], [])
+    up, ports = int(graph.up_of_node[2, 0]), int(graph.up_of_node[1, 2])
+    links = GangLinks(graph, [PORT_BPS], [8], may_narrow={up, ports})
+    assert (links.trunk.tolist(), links.n_shared) == ([up, ports], 1)
+    assert links.capacity_Bps.tolist() == [16 * PORT_BPS, 8 * PORT_BPS]
+    assert (links.position(up), links.position(up + 2)) == (0, None)
+    found = links.demand(gang, 8, rings)
+    assert found == ([0], [8 * PORT_BPS])
+    assert links.alone(*found) == 1.0
+    narrow = links.demand(gang, 8, rings, {2, 3})
+    assert narrow == ([0, 1], [8 * PORT_BPS] * 2), "node 3 is not of the gang"
+    assert links.alone(*narrow, np.array([16 * PORT_BPS, 6 * PORT_BPS])) == 0.75
+    under_one_leaf = links.demand([(2, 8), (3, 8)], 8, rings, {2})
+    assert under_one_leaf == ([1], [8 * PORT_BPS])
+
+
+def test_ports_carry_what_each_pattern_sends_out_of_a_node() -> None:
+    """Half of a node in a ring of 4 chips a node; in exchanges, all 8 chips send."""
+    graph = trunk_graph(leaf_cluster(leaf_pool(nodes=4, leaf_nodes=4, ratio=1.0)))
+    links = GangLinks(graph, [PORT_BPS], [8], may_narrow=set(graph.up_of_node[1].tolist()))
+    response = NetworkResponse.of_share(0.2)
+    gang = [(0, 8), (1, 4)]
+    rings = Communication(response)
+    assert links.demand(gang, 4, rings, {0}) == ([0], [4 * PORT_BPS])
+    experts = Communication(response, ring=0.0, all_to_all=1.0)
+    trunks, demand = links.demand(gang, 4, experts, {0, 1})
+    assert dict(zip(trunks, demand, strict=True)) == {0: 8 * PORT_BPS, 1: 4 * PORT_BPS}
