@@ -86,7 +86,11 @@ def _add_extends(tree: dict[str, Any], name: str) -> None:
         "type": "string",
         "description": f"a {name} file that provides the keys which this file omits",
     }
-    tree["anyOf"] = [{"required": tree.pop("required")}, {"required": ["extends"]}]
+    required: list[str] = tree.pop("required")
+    tree["anyOf"] = [{"required": required}, {"required": ["extends"]}]
+    if name == "scenario":  # a fleet stands for the cluster
+        instead = ["fleet" if key == "cluster" else key for key in required]
+        tree["anyOf"].insert(1, {"required": instead})
 
 
 def _add_quick(tree: dict[str, Any]) -> None:

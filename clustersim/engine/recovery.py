@@ -192,16 +192,20 @@ class Recovery:
         )
 
     def standing_s(self, work_s: Floats) -> Floats:
-        """Return the seconds for which checkpoints block each job, with the shape (pools, jobs)."""
+        """Return the seconds that each job needs besides its work, if it is never stopped.
+
+        Checkpoints block it, and it may read from shared storage first; shape (pools, jobs).
+        """
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):
             count = np.ceil(work_s / interval_s - _ROUNDING) - 1.0
         count = np.where(np.isfinite(interval_s) & np.isfinite(work_s), np.maximum(count, 0.0), 0.0)
-        cost_s = np.array(self.cost_s[:jobs])
+        cost_s, first_s = np.array(self.cost_s[:jobs]), np.zeros(jobs)
         if self.storage is not None:
             cost_s = np.array([column[:jobs] for column in self.storage.cost_s])
-        standing: Floats = count * cost_s
+            first_s = np.array([column[:jobs] for column in self.storage.first_s])
+        standing: Floats = count * cost_s + first_s
         return standing
 
     def of(self, job: int, pool: int, n: int | None = None, *, saved: bool = True) -> Checkpoints:

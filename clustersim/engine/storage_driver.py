@@ -95,10 +95,10 @@ class _System:
 class StorageDriver:
     """Lets jobs load and save their state through storage that they share.
 
-    A job that restarts loads its state at the end of its restart; a job that preempts itself for
-    others, or for a window, saves it before it leaves. These transfers are simulated one by one:
-    those that go on at the same time share the system, and rates change when one of them begins or
-    ends. Regular saves of running jobs are not: their expected load slows other transfers down, and
+    A job that restarts loads its state at the end of its restart; a job that is preempted, or
+    stopped for a window, saves it before it leaves. These transfers are simulated one by one: those
+    that go on at the same time share the system, and rates change when one of them begins or ends.
+    Regular saves of running jobs are not: their expected load slows other transfers down, and
     each of these jobs gets a slower pace (:mod:`~clustersim.network.shared_storage`).
 
     Parameters

@@ -114,6 +114,11 @@ class StorageUse:
         """Time after a checkpoint until it can be used, of each job alone, seconds."""
         return [columns[1] for columns in self._asked]
 
+    @property
+    def first_s(self) -> list[Sequence[float]]:
+        """Time in which each job alone reads what it reads at its first start, seconds."""
+        return [columns[3] for columns in self._asked]
+
     def of_jobs(self, rows: Sequence[int]) -> StorageUse:
         """Return the use by only the jobs at `rows`."""
         return replace(

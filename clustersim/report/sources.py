@@ -37,6 +37,8 @@ ASSUMPTION_LABELS = {
     "idle_share": "power of an idle accelerator, relative to its TDP",
     "host_busy": "power of a busy node without its accelerators",
     "host_idle": "power of an idle node without its accelerators",
+    "switch_price": "switch with 64 ports of 400 Gb/s",
+    "link_price": "link of 400 Gb/s, with cable and transceivers",
     "out_of_service": "power of a node out of service, relative to an idle one",
 }
 """Planning assumptions on which the cost of a run depends, and their labels."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
-from clustersim.catalogue import Catalogue
+from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.elastic import Elastic
@@ -221,7 +221,11 @@ def accelerators_of_jobs(jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalo
 
 
 def _canonical(name: str, catalogue: Catalogue | None) -> str:
-    return name.lower() if catalogue is None else catalogue.accelerator(name).name
+    """Return one name for all names of a chip; without a catalogue, chips may be unknown."""
+    if catalogue is not None:
+        return catalogue.accelerator(name).name
+    known = load_catalogue()
+    return (known.accelerator(name).name if known.has_accelerator(name) else name).lower()
 
 
 def _rank(

@@ -85,7 +85,9 @@ def _in_case(data: Mapping[str, Any], case: str | None, source: str | Path) -> d
                 *sections, last = path.split(".")
                 here: Any = tree
                 for section in sections:
-                    here = here.setdefault(section, {})
+                    if here.get(section) is None:
+                        here[section] = {}
+                    here = here[section]
                 here[last] = value
     found: dict[str, Any] = tree[FLEET]
     return found

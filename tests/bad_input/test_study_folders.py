@@ -94,7 +94,7 @@ def test_run_that_there_is_not(refuse: Refuse, done: str) -> None:
         )
     )
     assert_one_line(refuse([*REDO, f"x{done[1:]}"], "has no run", f"did you mean {done}"))
-    message = "--set, --network and --seed cannot be used with --run"
+    message = "--set, --checkpoints, --storage, --network and --seed cannot be used with --run"
     assert_one_line(refuse([*REDO, done, "--seed", "3"], message))
     nowhere = ["run", "--from", "nowhere", "--run", done, "--out", "redone"]
     assert_one_line(refuse(nowhere, "nowhere: has no runs.sqlite; is it the folder of a study?"))

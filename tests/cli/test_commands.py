@@ -92,7 +92,7 @@ def test_run_of_each_scenario_in_small(
     monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
     small = ["--set", "workload.jobs=50", "--set", "cluster=mixed-small", "--seed", "5"]
-    small += ["--set", "supply=null"]  # of nodes of its own cluster
+    small += ["--set", "supply=null", "--set", "fleet=null"]  # of its own cluster
     printed = call(capsys, "run", str(scenario), *small, "--out", str(out))
     result = Result.load(out)
     assert len(result.jobs) == 50

@@ -158,6 +158,11 @@ def test_the_topology_has_the_whole_fleet(tmp_path: Path) -> None:
     assert spec.empty_pools == ["h200"]
     with pytest.raises(InputError, match=r"case: unknown case 'no H20'.*no H200"):
         cs.load_cluster(REPORTED, catalogue, case="no H20")
+    text = "fleet: {pools: {a: {accelerator: H20, stock: 8, deliveries: {o: null}}}}\n"
+    text += "cases: {more: {fleet.pools.a.deliveries.o.chips: 16}}\n"
+    own = tmp_path / "own.yaml"
+    own.write_text(f"name: own\n{text}", encoding="utf-8")
+    assert cs.load_cluster(own, catalogue, case="more").pools["a"].nodes == 3
     with pytest.raises(InputError, match="has no fleet"):
         cs.load_cluster("mixed-small", catalogue, case="none")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -255,6 +256,29 @@ def test_a_policy_that_decides_knows_the_running_jobs() -> None:
         tracks_running: ClassVar[bool] = False
 
     assert run(Quiet, two_jobs()).jobs["preemptions"].tolist() == [1, 0]
+
+
+def test_a_preempted_job_lines_up_in_front_of_a_job_that_starts() -> None:
+    """At 100 s, H takes the place of A, and B starts where C ended; A waits for H."""
+    jobs = pd.DataFrame(
+        {
+            "job_id": ["A", "C", "B", "H"],
+            "submit_s": [0.0, 0.0, 10.0, 100.0],
+            "n_accelerators": 8,
+            "duration_s": [1000.0, 100.0, 500.0, 300.0],
+            "priority": [0, 1, 0, 5],
+            "accelerators": ["h200,h20", "h20", "h200,h20", "h200"],
+        }
+    )
+    pools = [replace(a_pool(name), accelerator=name) for name in ("h200", "h20")]
+    result = run("priority", jobs, pools=pools)
+    assert result.attempts is not None
+    ran = result.attempts.sort_values(["start_s", "job_id"])
+    rows = list(zip(ran["job_id"], ran["pool"], ran["start_s"], ran["end_s"], strict=True))
+    assert rows == [
+        ("A", "h200", 0, 100), ("C", "h20", 0, 100), ("B", "h20", 100, 600),
+        ("H", "h200", 100, 400), ("A", "h200", 400, 1300),
+    ]  # fmt: skip
 
 
 def test_priorities_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:

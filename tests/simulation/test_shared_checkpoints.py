@@ -304,6 +304,13 @@ def test_dependent_jobs_read_what_the_jobs_before_them_have_saved() -> None:
     assert finishes(stored(table, sharing(table))) == [100] + [110] * 3
 
 
+def test_estimates_know_what_a_job_reads_first() -> None:
+    """The first job ends at 110 s, so that EASY lets the third run from 2 to 107 s."""
+    table = jobs([(0, 56, 100), (1, 64, 10), (2, 8, 105)], read_bytes=[1e12, 0, 0])
+    result = stored(table, sharing(table), policy="easy")
+    assert result.jobs["start_s"].tolist() == [0, 110, 2]
+
+
 def test_services_read_weights_when_nodes_begin_to_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

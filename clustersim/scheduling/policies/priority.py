@@ -162,8 +162,9 @@ class Priority(Preempting):
         while heads:
             (rank, job), kind = heads[0]
             line = self._lines[kind]
-            at = bisect_left(line, (rank, job)) if self._promised else 0
-            if self._start(job) or (self.preempt and self._make_room(job)):
+            started = self._start(job) or (self.preempt and self._make_room(job))
+            at = bisect_left(line, (rank, job))  # preempted jobs may be in front of it by now
+            if started:
                 line.pop(at)
                 if not line:
                     del self._lines[kind]
