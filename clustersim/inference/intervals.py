@@ -42,9 +42,9 @@ class Spread:
     ----------
     steady, other, burst, images, videos : float
         For language models in the long run on NVIDIA's chips and on others, whose software changes
-        more, for short runs whose requests arrive at once, for images and for videos, with all cells that matter given. They are set so that 90 % of the
-        values of left-out sources are within their intervals; a source counts as ten values at
-        most.
+        more, for short runs whose requests arrive at once, for images and for videos, with all
+        cells that matter given. They are set so that 90 % of the values of left-out sources are
+        within their intervals; a source counts as ten values at most.
     """
 
     steady: float
