@@ -55,7 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "measure": ", ".join(MEASURES),
     "tpot_ms": "time per output token, which sets the batch of a decode row without one",
     "engine": "serving engine and version",
-    "source": "a blog, paper, README, submission or guide to best performance is of a tuned deployment",
+    "source": "blogs, papers, READMEs and submissions show tuned deployments",
     "spec_decoding": "n, or y (kind, draft tokens, accept tokens)",
     "notes": "read: attention data-parallel, sent at once, ShareGPT, N sequences at most, MaxQ",
 }
