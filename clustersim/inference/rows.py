@@ -157,9 +157,13 @@ def _chip(row: RowValues, catalogue: Catalogue) -> Accelerator:
     name = row.text("chip")
     if not name:
         raise RowError("chip: blank")
-    if not catalogue.has_accelerator(name):
-        raise RowError(f"chip: {unknown_name('chip', name, catalogue.accelerators)}")
-    return catalogue.accelerator(name)
+    shorter = (name, re.sub(r"\s*\(.*", "", name), re.split(r"[/,;]", name)[0], name.split("-")[0])
+    for text in shorter:
+        if text and catalogue.has_accelerator(text):
+            if text != name:
+                row.notes.append(f"chip: {name!r} is read as {text}.")
+            return catalogue.accelerator(text)
+    raise RowError(f"chip: {unknown_name('chip', name, catalogue.accelerators)}")
 
 
 def _phase(row: RowValues, measure: str) -> str:
