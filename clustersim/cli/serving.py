@@ -23,7 +23,7 @@ Exit code 1: the weights do not fit, no batch keeps the limit, or no row could b
 input cannot be used."""
 EXAMPLES = """\
 more:
-  $ clustersim serving --table rows.csv --out predicted.csv      # --list-columns lists the columns
+  $ clustersim serving --table serving-rows.csv --out predicted.csv   # --list-columns
   $ clustersim serving --model llama3-70b --accelerator H200 --count 4 --input 1000 --batch 64
 
 example: clustersim serving --model deepseek-v3 --accelerator H20 --count 16 --tpot 50ms"""

@@ -4,7 +4,8 @@ from clustersim.inference.calibration import ServingCalibration, default_serving
 from clustersim.inference.capacity import serving_capacity, video_capacity
 from clustersim.inference.model_facts import served_model
 from clustersim.inference.served_model import ServedModel
-from clustersim.inference.serving import ServingEstimate, ServingLoad, estimate_serving
+from clustersim.inference.serving import ServingEstimate, estimate_serving
+from clustersim.inference.serving_load import ServingLoad
 from clustersim.inference.table import ServingTable, predict_serving
 
 __all__ = [

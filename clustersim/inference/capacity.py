@@ -22,13 +22,8 @@ from clustersim.inference.model_facts import is_diffusion, served_model
 from clustersim.inference.precisions import PRECISIONS
 from clustersim.inference.row_plan import device_of
 from clustersim.inference.served_model import ServedModel
-from clustersim.inference.serving import (
-    ServingEstimate,
-    ServingLoad,
-    load_problems,
-    released_weights,
-    served_options,
-)
+from clustersim.inference.serving import ServingEstimate, released_weights, served_options
+from clustersim.inference.serving_load import ServingLoad, load_problems
 
 __all__ = ["serving_capacity", "video_capacity"]
 

@@ -21,9 +21,9 @@ WITHIN_LIMITS = 1.05
 """Time of a server with limits of latency (Server scenario of MLPerf) over an offline one."""
 _TUNED = re.compile(
     r"blog|paper|arxiv|profil|performance overview|best (?:practice|performance)|submission|"
-    r"results|inference system"
+    r"results|inference system|readme|inferencex|inferencemax"
 )
-"""Sources that describe a deployment which its publisher tuned."""
+"""Sources in which developers or vendors show a deployment that they tuned."""
 _BURST = re.compile(r"at once|requests at \d+/s|user report")
 
 

@@ -55,7 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "measure": ", ".join(MEASURES),
     "tpot_ms": "time per output token, which sets the batch of a decode row without one",
     "engine": "serving engine and version",
-    "source": "a blog, paper, submission or guide to best performance means a tuned deployment",
+    "source": "blogs, papers, READMEs and submissions show tuned deployments",
     "spec_decoding": "n, or y (kind, draft tokens, accept tokens)",
     "notes": "read: attention data-parallel, sent at once, ShareGPT, N sequences at most, MaxQ",
 }
@@ -157,9 +157,13 @@ def _chip(row: RowValues, catalogue: Catalogue) -> Accelerator:
     name = row.text("chip")
     if not name:
         raise RowError("chip: blank")
-    if not catalogue.has_accelerator(name):
-        raise RowError(f"chip: {unknown_name('chip', name, catalogue.accelerators)}")
-    return catalogue.accelerator(name)
+    shorter = (name, re.sub(r"\s*\(.*", "", name), re.split(r"[/,;]", name)[0], name.split("-")[0])
+    for text in shorter:
+        if text and catalogue.has_accelerator(text):
+            if text != name:
+                row.notes.append(f"chip: {name!r} is read as {text}.")
+            return catalogue.accelerator(text)
+    raise RowError(f"chip: {unknown_name('chip', name, catalogue.accelerators)}")
 
 
 def _phase(row: RowValues, measure: str) -> str:

@@ -144,7 +144,7 @@ class SharedTrunks:
                 self._new_parked.discard(job)
                 self._new.add(slot)
             else:
-                self._jobs.told[slot] = self._jobs.slowdown[slot]
+                self._jobs.reported[slot] = self._jobs.slowdown[slot]
 
     def _unpark(self, job: int) -> _Parked:
         own = self._parked.pop(job)
@@ -160,7 +160,7 @@ class SharedTrunks:
         trunks, response = np.array(entry.trunks, dtype=np.int64), entry.response
         rows, pairs = self._jobs, self._pairs
         slot = self._slot_of[job] = rows.take()
-        rows.job[slot], rows.share[slot], rows.told[slot] = job, 1.0, 0.0
+        rows.job[slot], rows.share[slot], rows.reported[slot] = job, 1.0, 0.0
         rows.slowdown[slot], rows.duty[slot] = response.slowdown[0], response.duty[0]
         rows.slowdowns[slot], rows.duties[slot] = response.slowdown, response.duty
         count = len(trunks)
@@ -254,11 +254,11 @@ class SharedTrunks:
             The new jobs, and those whose slowdown has changed by more than the tolerance since
             they were last returned, in ascending order.
         """
-        told = list(self._new_parked)
+        changed = list(self._new_parked)
         self._new_parked.clear()
         if self._touched:
-            told += self._changed(self._solve_all())
-        return sorted(told)
+            changed += self._changed(self._solve_all())
+        return sorted(changed)
 
     def _solve_all(self) -> Bools:
         """Solve trunks until none is due; return which rows of jobs have been computed again."""
@@ -282,9 +282,9 @@ class SharedTrunks:
         """Return the jobs of which the caller does not know the slowdown."""
         rows = self._jobs
         slots = reached.nonzero()[0]
-        slowdown, before = rows.slowdown[slots], rows.told[slots]
+        slowdown, before = rows.slowdown[slots], rows.reported[slots]
         slots = slots[np.abs(slowdown - before) > self.tolerance * before]
-        rows.told[slots] = rows.slowdown[slots]
+        rows.reported[slots] = rows.slowdown[slots]
         jobs: list[int] = rows.job[slots].tolist()
         return jobs
 

@@ -37,7 +37,7 @@ class JobRows:
     job, first, count : int64 arrays (rows,)
         The job, and its block of rows in :class:`PairRows`.
     share, duty, slowdown : float64 arrays (rows,)
-    told : float64 array (rows,)
+    reported : float64 array (rows,)
         The slowdown of which the caller knows; 0 for a new job.
     duties, slowdowns : float64 arrays (rows, inverse shares)
     """
@@ -49,7 +49,7 @@ class JobRows:
         self.share = np.zeros(0)
         self.duty = np.zeros(0)
         self.slowdown = np.zeros(0)
-        self.told = np.zeros(0)
+        self.reported = np.zeros(0)
         self.duties = np.zeros((0, len(INVERSE_SHARES)))
         self.slowdowns = np.zeros((0, len(INVERSE_SHARES)))
         self._free: list[int] = []
@@ -59,7 +59,7 @@ class JobRows:
         if not self._free:
             n = len(self.job)
             more = max(64, n)
-            for name in ("job", "first", "count", "share", "duty", "slowdown", "told"):
+            for name in ("job", "first", "count", "share", "duty", "slowdown", "reported"):
                 setattr(self, name, _longer(getattr(self, name), more))
             self.duties, self.slowdowns = _longer(self.duties, more), _longer(self.slowdowns, more)
             self._free = list(range(n + more - 1, n - 1, -1))

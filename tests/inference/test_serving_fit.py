@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from clustersim.inference.fit import fit_rows, own_rows, own_table, read_measure
 from clustersim.inference.intervals import Spread, bounds
 from clustersim.inference.parameters import IMAGE_PARAMETERS, LEVELS, PARAMETERS
 from clustersim.inference.prediction import is_image, values_of_rows
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_coefficient_has_a_source_and_known_levels() -> None:
@@ -92,6 +96,12 @@ def test_errors_on_sources_that_were_left_out() -> None:
     assert error_table(found.rows)["rows"].sum() == len(rows)
     assert found.calibration.facts["left_out_coverage"] >= 0.9
     by_source = error_table(found.rows, ("family",)).set_index("family")
+    page = (ROOT / "docs" / "serving.md").read_text()
+    for source, row in by_source.iterrows():
+        line = re.search(rf"^\| {source} \| .*$", page, re.MULTILINE)
+        assert line is not None, source
+        stated = float(line[0].split("|")[5].replace("%", ""))
+        assert stated == pytest.approx(100 * row["left_out"], abs=max(2.0, 0.05 * stated)), source
     large = by_source[by_source["rows"] >= 20]
     assert (large["left_out"] < 0.35).all()
     assert (large["covered"] > 0.7).all()

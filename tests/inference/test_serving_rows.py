@@ -90,6 +90,13 @@ def test_numbers_that_cannot_be_used_are_ignored_with_a_note(text: str) -> None:
     assert task.tp == 8
 
 
+@pytest.mark.parametrize("name", ["H20 (96 GB)", "H20/H800", "H20-96G"])
+def test_a_chip_with_an_addition_is_read_without_it(name: str) -> None:
+    row, task = read(chip=name)
+    assert task.chip.name == "H20"
+    assert f"chip: {name!r} is read as H20." in row.notes
+
+
 def test_lengths_that_do_not_matter_are_not_assumed() -> None:
     row, task = read(phase="decode", input_len="4000", output_len="")
     assert (row.guessed, task.input_len) == (frozenset(), 4000)

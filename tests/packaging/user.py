@@ -169,6 +169,9 @@ USERS_OWN = {
         "model,accelerator,n_accelerators,global_batch,seq_len\n"
         "llama3-8b,H100,64,512,8192\nllama3-8b,H200,8,64,8192\n"
     ),
+    "serving-rows.csv": lambda: (
+        "chip,n_chips,model,phase,measure\nH20,8,deepseek-v3,decode,output tokens/s/chip\n"
+    ),
     "my-runs.csv": _training_runs,
     "my-chip.csv": (ROOT / "clustersim/calibration/data/microbenchmarks/h200.csv").read_text,
     "my-cluster.yaml": _topology_of_my_chip,

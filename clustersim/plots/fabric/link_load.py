@@ -77,7 +77,7 @@ class LinkLoad:
         return self.table[(self.table["pool"] == pool) & (self.table["level"] == level)]
 
     def text(self, pool: str, level: str, group: str = "") -> str:
-        """Return the load of the trunks of a level in words; "" if none is known.
+        """Return a text on the load of the trunks of a level; "" if none is known.
 
         Parameters
         ----------
