@@ -24,7 +24,7 @@ class Candidate(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The plan in words.
+        """The plan as a text.
 
         Examples
         --------
