@@ -128,6 +128,19 @@ def test_published_storage_gives_its_clients_a_few_per_cent_of_the_rate_of_their
     assert each[0] * GB / port_Bps == pytest.approx(0.004, rel=0.05)
 
 
+def test_published_metadata_is_slower_than_the_bandwidth() -> None:
+    """PLFS on Cielo (docs/storage.md): 512 processes write 8.06 GB at 21.9 MiB/s, or in 351 s.
+
+    Of this, 347 s are for opening the file; the bytes alone are written at 3,490 MiB/s.
+    """
+    write_Bps, processes = 3490 * 2**20, 512
+    cielo = StorageSystem(write_Bps, write_Bps, metadata_per_s=processes / 347)
+    saved = Transfers.of(8.0645e9, clients=processes, files=processes)
+    assert cielo.alone_s(saved)[0] == pytest.approx(8.0645e9 / (21.9 * 2**20), rel=0.02)
+    [rate] = rates(cielo, {"size_bytes": 8.0645e9, "clients": processes, "files": processes})
+    assert rate * GB / write_Bps == pytest.approx(0.006, rel=0.1)
+
+
 def test_regular_saves_meet_each_other_by_chance() -> None:
     """Two jobs of 10 s a save: s = 1 + p and p = 10 s / (90 + 10 s), so that s^2 + 7 s = 9."""
     storage = saving(StorageSystem(100 * GB, 100 * GB), [(1e12, 90.0), (1e12, 90.0)])
