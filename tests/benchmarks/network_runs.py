@@ -31,17 +31,14 @@ def network() -> list[tuple[object, ...]]:
     rows = [_ratio(gangs(JOBS), cluster, placement) for placement in BOUNDS]
     jobs = gangs(FEW)
     full = timed(jobs, cluster, "random", FULL)
-    without = timed(jobs, cluster, "random", None)
     times = full.result.jobs
     as_long = jobs.assign(duration_s=(times["finish_s"] - times["start_s"]).to_numpy())
-    queued = timed(as_long, cluster, "random", None)
-    ratio = full.seconds / queued.seconds
-    more = f", {full.seconds / without.seconds:.1f} x with shorter ones"
+    ratio, queued = (
+        full.seconds / timed(each, cluster, "random", None).seconds for each in (jobs, as_long)
+    )
+    shown = f"{ratio:.2f} x without, {queued:.2f} x with as long jobs"
     name = "network at 4:1, random, full trunks"
-    return [
-        *rows,
-        _row(name, FEW, full.seconds, ratio, BOUNDS["random"], " with as long jobs", more),
-    ]
+    return [*rows, (*_speed(name, FEW, full.seconds), shown, "", "")]
 
 
 def network_million() -> list[tuple[object, ...]]:
@@ -53,28 +50,14 @@ def _ratio(jobs: pd.DataFrame, cluster: Cluster, placement: str) -> tuple[object
     timed(jobs.head(1000), cluster, placement, {})  # warm up
     without = timed(jobs, cluster, placement, None).seconds
     seconds = timed(jobs, cluster, placement, {}).seconds
-    name = f"network at 4:1, {placement}"
-    return _row(name, len(jobs), seconds, seconds / without, BOUNDS[placement])
+    ratio, bound = seconds / without, BOUNDS[placement]
+    kept = "ok" if ratio <= bound else "MISSED"
+    speed = _speed(f"network at 4:1, {placement}", len(jobs), seconds)
+    return (*speed, f"{ratio:.2f} x without", f"<= {bound:g} x", kept)
 
 
-def _row(
-    name: str,
-    n_jobs: int,
-    seconds: float,
-    ratio: float,
-    bound: float,
-    than: str = "",
-    more: str = "",
-) -> tuple[object, ...]:
-    return (
-        name,
-        f"{n_jobs:,}",
-        f"{seconds:.2f}",
-        f"{n_jobs / seconds:,.0f}",
-        f"{ratio:.2f} x without{than}{more}",
-        f"<= {bound:g} x",
-        "ok" if ratio <= bound else "MISSED",
-    )
+def _speed(name: str, n_jobs: int, seconds: float) -> tuple[object, ...]:
+    return name, f"{n_jobs:,}", f"{seconds:.2f}", f"{n_jobs / seconds:,.0f}"
 
 
 def four_to_one() -> Cluster:
