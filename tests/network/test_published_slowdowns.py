@@ -45,7 +45,7 @@ def communication_times(ratio: float, load_balancing: str, *, scattered: bool, s
 @pytest.mark.parametrize(
     ("ratio", "load_balancing", "packed", "scattered"),
     [
-        # About 1.6 and about 6 in the literature, where flows are hashed (ECMP).
+        # About 1.6 and about 6 times is said of 4:1; the publication was not found.
         pytest.param(4, "ecmp", 1.6, 6.0, id="hashed"),
         # A ring leaves a leaf once, and a leaf has the ends of two packed gangs at most. If all
         # nodes send to another leaf, each has a quarter of its rate; an eighth of them does not.
@@ -91,9 +91,9 @@ def test_a_large_model_beside_a_small_one_on_the_same_uplinks_slows_by_about_a_t
     """Crux (Cao et al., SIGCOMM 2024, section 2.2): a GPT job beside a BERT job.
 
     Flows of both are hashed to the same uplinks.  The steps of GPT take 1.70 s instead of 1.53 s
-    (11.0 % more), and BERT has 7.7 % less throughput (8.3 % more time).  The plans, the batches and
-    the number of links are not in what we could read of it.  How GPT communicates follows from
-    its plan here; the share of BERT is varied.
+    (11.0 % more), and BERT has 7.7 % less throughput (8.3 % more time).  The numbers are those of a
+    summary of the paper (docs/network.md).  Plans, batches and links are not in it: here, how GPT
+    communicates follows from a plan on 256 chips, and the share of BERT is varied.
     """
     assert slowdowns((0, 1), 0.5) == (1.0, 1.0), "on separate uplinks"
     large = [slowdowns((0, 0), share)[0] for share in SHARES]
