@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,54 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main(["topology", "--from", "nodes.txt", "--links"]) == 2
     assert "--links: is only allowed with FILE" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of the same short run: with the network, without it, and with a lost table."""
+    folder = tmp_path_factory.mktemp("runs")
+    log = folder / "jobs.csv"
+    log.write_text("job_id,submit_s,n_accelerators,duration_s\n1,0,16,100\n2,10,16,100\n")
+    words = ["replay", str(log), "--policy", "fcfs", "--cluster", "h20-pod", "--quiet"]
+    words += ["--placement", "random"]
+    assert main([*words, "--out", str(folder / "flat")]) == 0
+    assert main([*words, "--network", "contention=true", "--out", str(folder / "network")]) == 0
+    shutil.copytree(folder / "network", folder / "lost")
+    (folder / "lost" / "network_load.parquet").unlink()
+    (folder / "empty").mkdir()
+    return folder
+
+
+def test_the_load_of_a_run_is_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topology", "--load", str(runs / "network")]) == 0
+    assert "Load of shared links" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--load", "flat"], "flat has no load of links: the run did not simulate the network"),
+        (["--load", "lost"], "lost: has no network_load.parquet"),
+        (["--load", "empty"], "empty: has no provenance.json"),
+        (["--load", "none"], "none: no such folder of results"),
+        (["h20-pod", "--load", "network"], "says on which topology it ran; leave out FILE"),
+        (
+            ["h20-pod", "--links-of", "h20/node/999"],
+            "there is no h20/node/999; allowed: h20/node/0",
+        ),
+        (["h20-pod", "--links-of", "h02/node/1"], "unknown pool 'h02'"),
+    ],
+)
+def test_what_is_missing_is_said(
+    runs: Path,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(runs)
+    assert main(["topology", *words]) == 2
+    shown = capsys.readouterr()
+    assert message in " ".join(shown.err.split())
+    assert shown.err.count("error:") == 1
+    assert not shown.out

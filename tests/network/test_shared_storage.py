@@ -67,6 +67,39 @@ def test_files_are_created_at_a_limited_rate() -> None:
     assert three == pytest.approx([12.5, 12.5, 75])
 
 
+def test_a_writer_of_many_files_leaves_the_bandwidth_to_others() -> None:
+    """Two writers of 100 GB share 10 GB/s and 50 files/s; the second one begins 5 s later.
+
+    With one file each, both have 5 GB/s from then on: the first ends at 15 s and the second, which
+    has half of its bytes left, at 20 s.  1,000 files take 20 s, or 5 GB/s, with or without the
+    first writer: the second ends at 25 s.  In turns, the first ends at 10 s.
+    """
+    system = StorageSystem(10 * GB, 10 * GB, metadata_per_s=50)
+
+    def ends(begin_s: float, files: float) -> list[float]:
+        storage = SharedStorage(system)
+
+        def rates_of(going: list[int]) -> Floats:
+            for key in (0, 1):
+                if key in keys and key not in going:
+                    keys.remove(key)
+                    storage.end(key)
+                elif key in going and key not in keys:
+                    keys.add(key)
+                    n_files = files if key else 1.0
+                    storage.begin(key, size_bytes=1e11, clients=1, files=n_files, reads=False)
+            storage.settle()
+            return np.array([storage.rate_Bps(key) for key in going])
+
+        keys: set[int] = set()
+        return ends_of_transfers([0.0, begin_s], [1e11, 1e11], rates_of)
+
+    assert ends(5.0, 1) == pytest.approx([15, 20], rel=1e-3)
+    assert ends(5.0, 1000) == pytest.approx([15, 25], rel=1e-3)
+    assert ends(10.0, 1) == pytest.approx([10, 20], rel=1e-3), "in turns"
+    assert ends(10.0, 1000) == pytest.approx([10, 30], rel=1e-3), "in turns"
+
+
 def test_too_many_clients_take_bandwidth_from_all() -> None:
     """The share of the bandwidth is linear in the logarithm of the number of clients."""
     system = StorageSystem(100 * GB, 100 * GB, efficiency=((10, 1.0), (1000, 0.2)))
@@ -93,6 +126,19 @@ def test_published_storage_gives_its_clients_a_few_per_cent_of_the_rate_of_their
         each = rates(lustre, *[{}] * clients)
         assert sum(each) == pytest.approx(6.2)
     assert each[0] * GB / port_Bps == pytest.approx(0.004, rel=0.05)
+
+
+def test_published_metadata_is_slower_than_the_bandwidth() -> None:
+    """PLFS on Cielo (docs/storage.md): 512 processes write 8.06 GB at 21.9 MiB/s, or in 351 s.
+
+    Of this, 347 s are for opening the file; the bytes alone are written at 3,490 MiB/s.
+    """
+    write_Bps, processes = 3490 * 2**20, 512
+    cielo = StorageSystem(write_Bps, write_Bps, metadata_per_s=processes / 347)
+    saved = Transfers.of(8.0645e9, clients=processes, files=processes)
+    assert cielo.alone_s(saved)[0] == pytest.approx(8.0645e9 / (21.9 * 2**20), rel=0.02)
+    [rate] = rates(cielo, {"size_bytes": 8.0645e9, "clients": processes, "files": processes})
+    assert rate * GB / write_Bps == pytest.approx(0.006, rel=0.1)
 
 
 def test_regular_saves_meet_each_other_by_chance() -> None:

@@ -217,7 +217,8 @@ def test_the_busiest_links_of_many_pools_are_legible() -> None:
 def test_runs_without_loads_are_refused() -> None:
     jobs = pd.DataFrame({"job_id": [1], "submit_s": 0, "n_accelerators": 8, "duration_s": 60})
     result = cs.replay(jobs, policy="fcfs", accelerators=8)
-    with pytest.raises(InputError, match="did not simulate the network"):
-        plot_link_load(result)
+    for load in (result, result.network_load):
+        with pytest.raises(InputError, match="did not simulate the network"):
+            plot_link_load(load)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no job used a link that can be full"):
         plot_busiest_links(network_load({("a", "leaf", 0): [1.0]}, 1.0).head(0))

@@ -169,20 +169,21 @@ def plot_busiest_links(
 
 
 def _given(
-    load: pd.DataFrame | Result, calendar: Calendar | None
+    load: pd.DataFrame | Result | None, calendar: Calendar | None
 ) -> tuple[pd.DataFrame, float, Calendar]:
     """Return the table of loads, the end of the run and its calendar."""
-    if not isinstance(load, Result):
-        table, end_s = load, float(load["time_s"].max()) if len(load) else 0.0
-    elif load.network_load is None:
+    table = load.network_load if isinstance(load, Result) else load
+    if table is None:
         raise InputError(
             "network_load",
             "the run has no load of links: it did not simulate the network, or its jobs do not "
             "slow each other down (network.contention)",
         )
-    else:
-        table, end_s = load.network_load, float(load.provenance["simulated_s"])
+    if isinstance(load, Result):
+        end_s = float(load.provenance["simulated_s"])
         calendar = load.calendar if calendar is None else calendar
+    else:
+        end_s = float(table["time_s"].max()) if len(table) else 0.0
     if table.empty:
         raise InputError("network_load", "no job used a link that can be full")
     return table, end_s or 1.0, UNDATED if calendar is None else calendar
