@@ -9,6 +9,7 @@ is taken from these: between two sizes, the logarithm of the rate is linear in t
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,7 @@ from clustersim.units import listed
 __all__ = [
     "best_rates",
     "has_rates",
+    "rate_column_notes",
     "rate_notes",
     "rate_problems",
     "rated",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
+_ALIKE = 0.8
+"""Similarity of the name of a column and that of rates from which it counts as misspelt."""
 _AT_SIZE = re.compile(r"(.+)@([1-9][0-9]*)")
 
 
@@ -173,6 +177,30 @@ def rate_problems(jobs: pd.DataFrame) -> Iterator[str]:
                 f"{name}: {int(wrong.sum()):,} of {len(jobs):,} rows have no number of at least 0 "
                 f"(row {at + 1}: {jobs[name].iloc[at]!r})"
             )
+
+
+def rate_column_notes(names: Sequence[str]) -> list[str]:
+    """Return notes on columns of a table of jobs that belong to rates and have no effect.
+
+    Examples
+    --------
+    >>> rate_column_notes(["job_id", "steps_per_s.a"])
+    ["column 'steps_per_s.a' has no effect without a column 'steps'"]
+    >>> rate_column_notes(["steps", "steps_per_sec.a"])
+    ["column 'steps_per_sec.a' is not read; did you mean 'steps_per_s.a'?", "column 'steps' has no \
+effect without rates (columns 'steps_per_s.POOL')"]
+    """
+    notes = []
+    rates = [name for name in names if name.startswith(RATE)]
+    for name in names:
+        head, dot, pool = name.partition(".")
+        if dot and name not in rates and difflib.SequenceMatcher(None, head, RATE).ratio() > _ALIKE:
+            notes.append(f"column {name!r} is not read; did you mean '{RATE}{pool}'?")
+    if rates and STEPS not in names:
+        notes.append(f"column {rates[0]!r} has no effect without a column {STEPS!r}")
+    if STEPS in names and not rates:
+        notes.append(f"column {STEPS!r} has no effect without rates (columns '{RATE}POOL')")
+    return notes
 
 
 def rate_notes(jobs: pd.DataFrame, pools: Sequence[str]) -> list[str]:
