@@ -130,17 +130,23 @@ def _at_asked_size(jobs: pd.DataFrame, pool: str) -> Floats:
 
 
 def rated(jobs: pd.DataFrame) -> Bools:
-    """Return which jobs have a number of steps and a rate above 0 on some pool.
+    """Return which jobs have a number of steps and a rate on some pool.
+
+    A job whose rates are all 0 counts: it can run on none of these pools.
 
     Examples
     --------
     >>> jobs = pd.DataFrame({"steps": [90, 90, None], "steps_per_s.v100": [3.0, 0.0, 3.0]})
     >>> rated(jobs).tolist()
-    [True, False, False]
+    [True, True, False]
     """
     if not has_rates(jobs):
         return np.zeros(len(jobs), dtype=bool)
-    return np.asarray((best_rates(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
+    given = np.zeros(len(jobs), dtype=bool)
+    for pool in rated_pools(jobs):
+        rates = rates_of(jobs, pool)
+        given |= False if rates is None else rates >= 0
+    return np.asarray(given & (_numbers(jobs[STEPS]) >= 0))
 
 
 def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -159,7 +165,9 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
         return jobs
     given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
     at_best = np.full(len(jobs), np.nan)
-    np.divide(_numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own)
+    np.divide(
+        _numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own & (best_rates(jobs) > 0)
+    )
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
 
 

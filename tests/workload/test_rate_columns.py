@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+import clustersim as cs
 from clustersim.notes import forget_notes
 from clustersim.workload import check_jobs
 
@@ -27,3 +28,13 @@ def test_columns_of_rates_without_effect_are_named(
     check_jobs(jobs.assign(**columns), "jobs.csv")
     shown = " ".join("".join(capsys.readouterr()).split())
     assert (said in shown) if said else not shown
+
+
+def test_a_job_whose_rates_are_all_zero_never_runs() -> None:
+    jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": 0, "n_accelerators": 8})
+    jobs = jobs.assign(duration_s=50, steps=[100, 100, None])
+    jobs["steps_per_s.pool"] = [0.0, 4.0, 4.0]
+    result = cs.replay(jobs, policy="fcfs", accelerators=32)
+    assert result.jobs["outcome"].tolist() == ["never runnable", "finished", "finished"]
+    assert "its measured rate there is 0 or missing" in result.jobs["reason"].iloc[0]
+    assert result.jobs["finish_s"].tolist()[1:] == [25.0, 50.0]
