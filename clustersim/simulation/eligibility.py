@@ -16,11 +16,6 @@ from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.elastic import Elastic
 from clustersim.scheduling.queue import Partition
-from clustersim.simulation.listed_chips import (
-    chips_in,
-    lacking_chips_notes,
-    unknown_chip_problems,
-)
 from clustersim.simulation.partition_names import (
     SHARED,
     alternatives,
@@ -30,6 +25,11 @@ from clustersim.simulation.partition_names import (
 )
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
+from clustersim.topology.listed_chips import (
+    chips_in,
+    lacking_chips_notes,
+    unknown_chip_problems,
+)
 from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
 

@@ -11,7 +11,6 @@ from clustersim.array_types import Ints
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import nearest_name
 from clustersim.units import counted, listed
-from clustersim.workload.jobs import texts_of
 
 __all__ = ["chips_in", "lacking_chips_notes", "unknown_chip_problems"]
 
@@ -101,7 +100,9 @@ def _rows_of(jobs: pd.DataFrame) -> dict[str, Ints]:
     """Return the rows of the jobs that list each chip, in the order of the first row."""
     if "accelerators" not in jobs:
         return {}
-    lists, list_of = np.unique(texts_of(jobs["accelerators"]).astype(str), return_inverse=True)
+    column = jobs["accelerators"].astype(object)
+    texts = column.where(column.notna(), "").astype(str).to_numpy(dtype=str)
+    lists, list_of = np.unique(texts, return_inverse=True)
     using: dict[str, list[int]] = {}
     for index, text in enumerate(lists):
         for name in chips_in(str(text)):
