@@ -195,7 +195,8 @@ def _compare(
     ]
     print(table(rows, ["metric", *labels]))
     if len(found.differences):
-        print(f"\nDifference from {labels[0]}, on the same {found.jobs:,} jobs (95 % interval)")
+        compared = _compared_text([int(n) for n in found.differences["jobs"]], found.jobs)
+        print(f"\nDifference from {labels[0]}, {compared} (95 % interval)")
         by_metric = found.differences.groupby("metric", sort=False)
         others = [label for label in labels[1:] if label not in found.other_jobs]
         print(
@@ -218,6 +219,26 @@ def _compare(
         "jobs": found.jobs,
         "other_jobs": list(found.other_jobs),
     }
+
+
+def _compared_text(compared: Sequence[int], n_jobs: int) -> str:
+    """Return on how many jobs runs are compared, and how many are left out.
+
+    Examples
+    --------
+    >>> _compared_text([600, 600], 600), _compared_text([4976, 5000], 5000)
+    ('on the same 600 jobs', 'on the 4,976 to 5,000 of 5,000 jobs that both runs measured; up to \
+24 are left out, which a run did not start or finish')
+    """
+    least, most = min(compared), max(compared)
+    if least == n_jobs:
+        return f"on the same {n_jobs:,} jobs"
+    span = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    left = f"{'' if least == most else 'up to '}{n_jobs - least:,}"
+    return (
+        f"on the {span} of {n_jobs:,} jobs that both runs measured; {left} are left out, which a "
+        "run did not start or finish"
+    )
 
 
 def _difference_text(row: dict[Hashable, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Resize, Start, Wake
 from clustersim.scheduling.holding import Part
@@ -31,7 +33,7 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
     """
     try:
         if isinstance(decision, Start | Preempt | Resize | Migrate):
-            _check_job(int(decision.job), queue)
+            _check_job(decision.job, queue)
         if isinstance(decision, Start):
             _start(decision, queue, waiting)
         elif isinstance(decision, Preempt):
@@ -50,7 +52,12 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
         raise ClusterSimError(f"policy {policy}: {error}") from error.__cause__
 
 
-def _check_job(job: int, queue: Queue) -> None:
+def _check_job(job: object, queue: Queue) -> None:
+    if not isinstance(job, int | np.integer) or isinstance(job, bool):
+        raise ClusterSimError(
+            f"decides about job {job!r}; a job is a whole number, its position in the table of "
+            "jobs (counted from 0)"
+        )
     n_jobs = len(queue.jobs.n_accelerators)
     if not 0 <= job < n_jobs:
         raise ClusterSimError(f"there is no job {job}; jobs are 0 to {n_jobs - 1}")

@@ -25,6 +25,11 @@ from clustersim.simulation.partition_names import (
 )
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
+from clustersim.topology.listed_chips import (
+    chips_in,
+    lacking_chips_notes,
+    unknown_chip_problems,
+)
 from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
 
@@ -163,7 +168,11 @@ def find_eligibility(
         )
         for row in np.flatnonzero(choice_of < 0)
     }
-    notes = (*ignored_virtual_clusters(jobs, cluster), *_split_note(reasons))
+    notes = (
+        *ignored_virtual_clusters(jobs, cluster),
+        *lacking_chips_notes(jobs, [pool.accelerator for pool in cluster.pools]),
+        *_split_note(reasons),
+    )
     return Eligibility(choices, choice_of, reasons, notes)
 
 
@@ -206,12 +215,13 @@ def accelerators_of_jobs(jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalo
     position = np.repeat(np.arange(n_pools)[:, None], len(jobs), axis=1)
     if "accelerators" not in jobs:
         return position
+    if catalogue is not None and (problems := unknown_chip_problems(jobs, catalogue)):
+        raise InputError("jobs", problems)
     lists, list_of = np.unique(texts_of(jobs["accelerators"]).astype(str), return_inverse=True)
     own = [_canonical(pool.accelerator, catalogue) for pool in cluster.pools]
     table = np.empty((n_pools, len(lists)), dtype=np.int64)
     for column, text in enumerate(lists):
-        listed = [part.strip() for part in text.split(",") if part.strip()]
-        wanted = [_canonical(name, catalogue) for name in listed]
+        wanted = [_canonical(name, catalogue) for name in chips_in(str(text))]
         for row, name in enumerate(own):
             if not wanted:
                 table[row, column] = row

@@ -15,7 +15,7 @@ from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, f
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.input_columns import misspelt_notes
 from clustersim.workload.jobs import REQUIRED_COLUMNS
-from clustersim.workload.measured_rates import rate_problems
+from clustersim.workload.measured_rates import rate_column_notes, rate_problems
 from clustersim.workload.size_ranges import range_problems
 
 __all__ = ["check_jobs"]
@@ -74,7 +74,8 @@ at least 1 is needed
     if problems:
         raise InputError(source, problems)
     _note_long_times(jobs)
-    for text in misspelt_notes([str(name) for name in jobs.columns]):
+    names = [str(name) for name in jobs.columns]
+    for text in (*misspelt_notes(names), *rate_column_notes(names)):
         note(text)
 
 

@@ -9,6 +9,7 @@ is taken from these: between two sizes, the logarithm of the rate is linear in t
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,7 @@ from clustersim.units import listed
 __all__ = [
     "best_rates",
     "has_rates",
+    "rate_column_notes",
     "rate_notes",
     "rate_problems",
     "rated",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
+_ALIKE = 0.8
+"""Similarity of the name of a column and that of rates from which it counts as misspelt."""
 _AT_SIZE = re.compile(r"(.+)@([1-9][0-9]*)")
 
 
@@ -126,17 +130,23 @@ def _at_asked_size(jobs: pd.DataFrame, pool: str) -> Floats:
 
 
 def rated(jobs: pd.DataFrame) -> Bools:
-    """Return which jobs have a number of steps and a rate above 0 on some pool.
+    """Return which jobs have a number of steps and a rate on some pool.
+
+    A job whose rates are all 0 counts: it can run on none of these pools.
 
     Examples
     --------
     >>> jobs = pd.DataFrame({"steps": [90, 90, None], "steps_per_s.v100": [3.0, 0.0, 3.0]})
     >>> rated(jobs).tolist()
-    [True, False, False]
+    [True, True, False]
     """
     if not has_rates(jobs):
         return np.zeros(len(jobs), dtype=bool)
-    return np.asarray((best_rates(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
+    given = np.zeros(len(jobs), dtype=bool)
+    for pool in rated_pools(jobs):
+        rates = rates_of(jobs, pool)
+        given |= False if rates is None else rates >= 0
+    return np.asarray(given & (_numbers(jobs[STEPS]) >= 0))
 
 
 def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +165,9 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
         return jobs
     given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
     at_best = np.full(len(jobs), np.nan)
-    np.divide(_numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own)
+    np.divide(
+        _numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own & (best_rates(jobs) > 0)
+    )
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
 
 
@@ -173,6 +185,30 @@ def rate_problems(jobs: pd.DataFrame) -> Iterator[str]:
                 f"{name}: {int(wrong.sum()):,} of {len(jobs):,} rows have no number of at least 0 "
                 f"(row {at + 1}: {jobs[name].iloc[at]!r})"
             )
+
+
+def rate_column_notes(names: Sequence[str]) -> list[str]:
+    """Return notes on columns of a table of jobs that belong to rates and have no effect.
+
+    Examples
+    --------
+    >>> rate_column_notes(["job_id", "steps_per_s.a"])
+    ["column 'steps_per_s.a' has no effect without a column 'steps'"]
+    >>> rate_column_notes(["steps", "steps_per_sec.a"])
+    ["column 'steps_per_sec.a' is not read; did you mean 'steps_per_s.a'?", "column 'steps' has no \
+effect without rates (columns 'steps_per_s.POOL')"]
+    """
+    notes = []
+    rates = [name for name in names if name.startswith(RATE)]
+    for name in names:
+        head, dot, pool = name.partition(".")
+        if dot and name not in rates and difflib.SequenceMatcher(None, head, RATE).ratio() > _ALIKE:
+            notes.append(f"column {name!r} is not read; did you mean '{RATE}{pool}'?")
+    if rates and STEPS not in names:
+        notes.append(f"column {rates[0]!r} has no effect without a column {STEPS!r}")
+    if STEPS in names and not rates:
+        notes.append(f"column {STEPS!r} has no effect without rates (columns '{RATE}POOL')")
+    return notes
 
 
 def rate_notes(jobs: pd.DataFrame, pools: Sequence[str]) -> list[str]:

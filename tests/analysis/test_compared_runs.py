@@ -60,7 +60,8 @@ def test_the_interval_holds_the_difference_and_names_the_pair() -> None:
     runs = {name: replayed(jobs, name) for name in ("fcfs", "easy", "sjf")}
     found = compared_runs(runs, ["mean_wait_s", "p95_wait_s", "utilisation"])
     assert len(found.differences) == 6
-    for metric, run, difference, low, high in found.differences.itertuples(index=False):
+    for metric, run, difference, low, high, jobs in found.differences.itertuples(index=False):
+        assert jobs == 1500
         values = found.values.loc[metric]
         assert difference == pytest.approx(values[run] - values["fcfs"])
         assert (low <= difference <= high) == (metric != "utilisation")
@@ -118,7 +119,9 @@ def test_other_jobs_have_no_difference() -> None:
         compared_runs({"one": runs["one"]})
 
 
-def test_jobs_that_one_run_did_not_finish_are_left_out_of_the_difference() -> None:
+def test_jobs_that_one_run_did_not_finish_are_left_out_of_the_difference(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     jobs = pd.DataFrame({"job_id": [1, 2], "submit_s": [0.0, 0.0], "n_accelerators": 8})
     jobs = jobs.assign(duration_s=[100.0, 50.0])
     full = replayed(jobs, "fcfs")
@@ -134,6 +137,13 @@ def test_jobs_that_one_run_did_not_finish_are_left_out_of_the_difference() -> No
     # Job 2 ends at 150 s in the full run and at 50 s in the other one, which has not ended job 1.
     found = compared_runs({"full": full, "cut": cut}, ["mean_jct_s"])
     assert found.differences["difference"].tolist() == [50.0 - 150.0]
+    assert found.differences["jobs"].tolist() == [1]
+    full.save("full")
+    cut.save("cut")
+    capsys.readouterr()
+    assert main(["metrics", "mean_jct_s", "--of", "full", "cut"]) == 0
+    said = "Difference from full, on the 1 of 2 jobs that both runs measured; 1 are left out"
+    assert said in capsys.readouterr().out
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

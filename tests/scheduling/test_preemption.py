@@ -403,6 +403,19 @@ def test_there_are_jobs_for_all_decisions(decision: Decision) -> None:
         run(policy, two_jobs())
 
 
+@pytest.mark.parametrize("job", ["1", 1.5, True, None])
+def test_a_job_of_a_decision_is_a_whole_number(job: object) -> None:
+    policy = type("Decides", (Decides,), {"decision": Start(job)})  # type: ignore[arg-type]
+    with pytest.raises(ClusterSimError, match=r"policy Decides: decides about job .*whole number"):
+        run(policy, two_jobs())
+
+
+def test_a_decide_without_decisions_is_refused() -> None:
+    policy = type("Silent", (Policy,), {"decide": lambda self, view: None})
+    with pytest.raises(ClusterSimError, match="policy Silent: decide returned None; it must"):
+        run(policy, two_jobs())
+
+
 class Asks(Policy):
     """Asks for a pool that is not there."""
 

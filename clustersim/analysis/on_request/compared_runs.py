@@ -60,7 +60,8 @@ class ComparedRuns:
         One row per metric, one column per run.
     differences : pandas.DataFrame
         One row per metric and further run: ``metric``, ``run``, ``difference`` (to the first run),
-        ``low`` and ``high`` (95 % interval; NaN without one).  Without rows for runs of other jobs.
+        ``low`` and ``high`` (95 % interval; NaN without one), ``jobs`` (compared; those that a run
+        did not measure are left out).  Without rows for runs of other jobs.
     jobs : int
         Number of jobs of the first run.
     other_jobs : tuple of str
@@ -123,7 +124,7 @@ def compared_runs(
     ]
     return ComparedRuns(
         values,
-        pd.DataFrame(rows, columns=["metric", "run", "difference", "low", "high"]),
+        pd.DataFrame(rows, columns=["metric", "run", "difference", "low", "high", "jobs"]),
         len(results[first].jobs),
         tuple(name for name in others if name not in alike),
     )
@@ -149,7 +150,8 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     metric = metric_of(name)
     if not metric.by_group:
         one, two = (metrics_of_part(part, [name])[name] for part in (first, other))
-        return {"difference": two - one, "low": math.nan, "high": math.nan}
+        jobs = len(first.jobs)
+        return {"difference": two - one, "low": math.nan, "high": math.nan, "jobs": jobs}
     assert metric.of_jobs is not None, "it has values by group of jobs"
     first, other = (part_of_group(part, name) for part in (first, other))
     quantity, q = metric.of_jobs
@@ -157,9 +159,10 @@ def _difference(name: str, first: Part, other: Part) -> dict[str, float]:
     both = by_job[0].index.intersection(by_job[1].index, sort=False)
     before, after = (own.loc[both].to_numpy(dtype=np.float64) for own in by_job)
     if not len(both):
-        return dict.fromkeys(("difference", "low", "high"), math.nan)
+        return {**dict.fromkeys(("difference", "low", "high"), math.nan), "jobs": 0}
     low, high = paired_interval(before, after, q)
-    return {"difference": _statistic(after, q) - _statistic(before, q), "low": low, "high": high}
+    difference = _statistic(after, q) - _statistic(before, q)
+    return {"difference": difference, "low": low, "high": high, "jobs": len(both)}
 
 
 def values_by_job(part: Part, quantity: str) -> pd.Series:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+from clustersim.errors import ClusterSimError, kind_text
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
@@ -180,7 +181,13 @@ class Policy:
         ...         for job in sorted(self.waiting, key=self.estimate_s):
         ...             self.start(job)
         """
-        for decision in self.decide(View(self.queue, self.waiting)):
+        decisions = self.decide(View(self.queue, self.waiting))
+        if not isinstance(decisions, Iterable):
+            raise ClusterSimError(
+                f"policy {type(self).__name__}: decide returned {kind_text(decisions)}; it must "
+                "return a list of decisions, which may be empty, or yield them"
+            )
+        for decision in decisions:
             carry_out(decision, self.queue, self.waiting, type(self).__name__)
 
     def submit(self, job: int) -> None:
