@@ -151,9 +151,10 @@ def open_fluid(loaded: LoadedScenario, platform: Platform | None = None) -> Flui
     Examples
     --------
     >>> import clustersim as cs
-    >>> fluid = open_fluid(cs.load_scenario("mixed_small", {"workload.generate": "philly-2017"}))
-    >>> fluid.pools
-    ('h200', 'h20', '910b', 'seedchip')
+    >>> fluid = open_fluid(cs.load_scenario("mixed_small"))
+    >>> flops = fluid.capacity(np.array([[[256, 96, 64, 64]]]), np.array([0.0]))
+    >>> flops.shape, bool((flops > 0).any())
+    ((1, 1, 4), True)
     """
     platform = open_platform(loaded) if platform is None else platform
     if platform.workload is None:
