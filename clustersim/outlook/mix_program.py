@@ -17,6 +17,7 @@ products, thus solve thousands of points exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -146,9 +147,8 @@ class _Table:
         columns = np.flatnonzero(self.possible)
         goal = np.where(columns == self.rate, -1.0, 0.0)
         right = np.concatenate([np.zeros(self.kinds), chips[self.used]])
-        solved = linprog(
-            goal, A_eq=csc_array(self.table[:, columns]), b_eq=right, method="highs-ds"
-        )
+        table: Any = csc_array(self.table[:, columns])
+        solved = linprog(goal, A_eq=table, b_eq=right, method="highs-ds")
         assert solved.status == 0, solved.message
         found = np.zeros(len(self.possible))
         found[columns] = solved.x

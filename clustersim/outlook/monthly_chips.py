@@ -182,9 +182,7 @@ def _nodes_at(
 ) -> Ints:
     """Return the nodes of each pool at each time (draws, times, pools)."""
     embargo = embargoes_s(supply, cluster)
-    stop_s = {
-        name: stop_dates_s(stops, name, embargo[name], streams, draws) for name in embargo
-    }
+    stop_s = {name: stop_dates_s(stops, name, embargo[name], streams, draws) for name in embargo}
     room = room_for_production(supply, cluster)
     made: dict[str, Ints] = {}
     if room:

@@ -176,9 +176,7 @@ def outlook(
     if event is not None and abs(sum(event.probabilities) - 1) > 1e-9:
         raise InputError(f"stop {event.name}", "probabilities: their sum must be 1 for an event")
     if loss is None:
-        loss = loss_factor(
-            cases, replications=replications, workers=workers, progress=progress
-        )
+        loss = loss_factor(cases, replications=replications, workers=workers, progress=progress)
     found, ends = [], {}
     for name, loaded in cases.items():
         case = _Case(name, loaded, draws, seed, target, loss.of(name))

@@ -119,7 +119,9 @@ class _Flow:
         order = np.argsort(edge_s, axis=1, kind="stable")
         old = np.cumsum(order < self.edge_s.shape[1], axis=1) - 1
         edge_s = np.take_along_axis(edge_s, order, axis=1)
-        chips = np.take_along_axis(self.chips, np.broadcast_to(old, (len(self.chips), *old.shape)), 2)
+        chips = np.take_along_axis(
+            self.chips, np.broadcast_to(old, (len(self.chips), *old.shape)), 2
+        )
         over = (edge_s >= new_s) & ends[:, None]
         for row in rows:
             chips[row][over] = 0.0
