@@ -32,7 +32,7 @@ __all__ = ["LIMITS", "LossFactor", "LossRun", "loss_factor", "loss_of"]
 
 LIMITS = {"between cases": 0.05, "over time": 0.05, "between months": 0.10, "sampling": 0.03}
 """Largest relative differences at which the factor counts as constant: of a case from all cases,
-of the trend from the first to the last month, the standard deviation between months of a run, and
+of the trend of a case from the first to the last month, the standard deviation between months of a run, and
 half the width of the factor's 95 % interval."""
 LEAST_LOAD = 1.5
 """Offered load of the runs, relative to all nodes that the fleet may ever have, at least."""
@@ -90,6 +90,8 @@ class LossFactor:
     trend, trend_low, trend_high : float
         Change of the ratio from the first to the last month by linear regression over all runs,
         relative to the factor, and its 95 % interval.
+    trend_by_case : mapping of str to float
+        The trend of each case.
     r_squared : float
         Share of the variance of the simulated work of the runs, over all cases, that the fluid
         capacity explains.
@@ -110,6 +112,7 @@ class LossFactor:
     trend: float
     trend_low: float
     trend_high: float
+    trend_by_case: Mapping[str, float]
     r_squared: float
     r_squared_within: float
     problems: tuple[str, ...]
@@ -248,6 +251,10 @@ def loss_of(runs: Sequence[LossRun], skipped: int = SKIPPED) -> LossFactor:
         trend=trend,
         trend_low=trend - wide,
         trend_high=trend + wide,
+        trend_by_case={
+            name: _trend([run.ratio(skipped) for run in runs if run.case == name], own)[0]
+            for name, own in zip(cases, means.tolist(), strict=True)
+        },
         r_squared=_r_squared(simulated, fluid),
         r_squared_within=_r_squared(
             *(each - _means(each, of_case)[of_case] for each in (simulated, fluid))
@@ -292,11 +299,12 @@ def _problems(found: LossFactor) -> list[str]:
                 f"case {case}: {own:.3f}, more than {format_percent(LIMITS['between cases'])} from "
                 f"the mean of all cases, {found.factor:.3f}"
             )
-    if abs(found.trend) > LIMITS["over time"]:
-        problems.append(
-            f"it changes by {format_percent(found.trend, signed=True)} over the months, more than "
-            f"{format_percent(LIMITS['over time'])}"
-        )
+    for case, trend in found.trend_by_case.items():
+        if abs(trend) > LIMITS["over time"]:
+            problems.append(
+                f"case {case}: it changes by {format_percent(trend, signed=True)} over the months, "
+                f"more than {format_percent(LIMITS['over time'])}"
+            )
     if found.months > LIMITS["between months"]:
         problems.append(
             f"its standard deviation between months is {format_percent(found.months)}, more than "

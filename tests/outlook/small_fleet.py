@@ -59,8 +59,8 @@ SMALL: dict[str, Any] = {
                     },
                 },
             },
-            "910b": {
-                "accelerator": "910B",
+            "910c": {
+                "accelerator": "910C",
                 "stock": 32,
                 "fabric": FABRIC,
                 "made": {
@@ -75,7 +75,7 @@ SMALL: dict[str, Any] = {
                 },
             },
         },
-        "memory": {"stacks_per_month": 600, "priority": ["910b"]},
+        "memory": {"stacks_per_month": 600, "priority": ["910c"]},
     },
     "workload": {
         "generate": {
@@ -102,8 +102,8 @@ SMALL: dict[str, Any] = {
     "software": {
         "ports": [
             {
-                "name": "large on 910B",
-                "accelerators": ["910B"],
+                "name": "large on 910C",
+                "accelerators": ["910C"],
                 "models": ["seed-oss-36b"],
                 "at": "60 d",
                 "slip": SLIP,
