@@ -123,9 +123,22 @@ class LossFactor:
         """Whether the factor is constant within :data:`LIMITS`."""
         return not self.problems
 
-    def of(self, case: str) -> float:
-        """Return the factor to use for a case: the common one only if it is constant."""
-        return self.factor if self.constant else self.by_case.get(case, self.factor)
+    def by_month(self, case: str, months: int, skipped: int = SKIPPED) -> Floats:
+        """Return the factors to use for the months of a case.
+
+        If the factor is constant, it is the same for all cases and months. If it is not, each case
+        has its own mean, and a case with a trend beyond the limit has its own regression line; the
+        months that were left out have the value of the first one that was not. A case without runs
+        has the common factor.
+        """
+        own = [run.ratio(skipped) for run in self.runs if run.case == case]
+        if self.constant or not own:
+            return np.full(months, self.factor)
+        if abs(self.trend_by_case[case]) <= LIMITS["over time"]:
+            return np.full(months, self.by_case[case])
+        at = np.arange(len(own[0]), dtype=np.float64)
+        slope, level = np.polyfit(at, np.mean(own, axis=0), 1)
+        return np.asarray(level + slope * np.maximum(np.arange(months) - skipped, 0))
 
 
 def loss_factor(

@@ -15,7 +15,7 @@ from clustersim.outlook.fan import Fan, Missed, fan_of, mean_interval_of, probab
 from clustersim.outlook.fluid_capacity import open_fluid
 from clustersim.outlook.loss_factor import LossFactor, loss_factor
 from clustersim.outlook.model_spread import model_factors
-from clustersim.outlook.monthly_chips import monthly_chips
+from clustersim.outlook.monthly_chips import month_ends_s, monthly_chips
 from clustersim.outlook.stop import Stop
 from clustersim.scenario.platform import open_platform
 from clustersim.scenario.scenario import LoadedScenario
@@ -52,8 +52,8 @@ class CaseOutlook:
     name : str
     months : tuple of str
     pools : tuple of str
-    loss : float
-        Loss factor by which the fluid capacity was multiplied.
+    loss : float64 array (months,)
+        Loss factors by which the fluid capacity was multiplied.
     chips : float64 array (months, pools)
         Expected chips in service at the end of each month.
     by_pool : float64 array (months, pools)
@@ -76,7 +76,7 @@ class CaseOutlook:
     name: str
     months: tuple[str, ...]
     pools: tuple[str, ...]
-    loss: float
+    loss: Floats
     chips: Floats
     by_pool: Floats
     fan: Fan
@@ -179,7 +179,7 @@ def outlook(
         loss = loss_factor(cases, replications=replications, workers=workers, progress=progress)
     found, ends = [], {}
     for name, loaded in cases.items():
-        case = _Case(name, loaded, draws, seed, target, loss.of(name))
+        case = _Case(name, loaded, draws, seed, target, loss)
         found.append(case.outlook(stops, model_draws))
         if event is not None:
             ends[name] = np.concatenate([case.end([*stops, event]), case.end(stops)])
@@ -203,10 +203,11 @@ class _Case:
         draws: int,
         seed: int | None,
         target: Target,
-        loss: float,
+        loss: LossFactor,
     ) -> None:
         self.name, self.loaded, self.draws, self.seed = name, loaded, draws, seed
-        self.target, self.loss = target, loss
+        self.target = target
+        self.loss = loss.by_month(name, len(month_ends_s(loaded)[0]))
         self.platform = open_platform(loaded)
         self.fluid = open_fluid(loaded, self.platform)
 
@@ -231,7 +232,8 @@ class _Case:
         chips = monthly_chips(
             self.loaded, self.draws, self.seed, stops=stops, platform=self.platform
         )
-        by_pool = self.loss * self.fluid.capacity(chips.chips, chips.month_ends_s, self.seed)
+        fluid = self.fluid.capacity(chips.chips, chips.month_ends_s, self.seed)
+        by_pool = self.loss[:, None] * fluid
         capacity = by_pool.sum(axis=2)
         end, fan = self._end(capacity), fan_of(capacity)
         factors = model_factors(

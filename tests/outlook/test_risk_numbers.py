@@ -86,7 +86,7 @@ def test_a_constant_ratio_is_the_factor() -> None:
     assert found.factor == pytest.approx(0.95)
     assert found.by_case == pytest.approx({"a": 0.945, "b": 0.955})
     assert found.trend == pytest.approx(0.0, abs=1e-9)
-    assert found.of("a") == found.factor
+    assert found.by_month("a", 3).tolist() == [found.factor] * 3
     # By hand: deviations 0.005 from the means of cases, four values and two means.
     assert found.replications == pytest.approx(math.sqrt(4 * 0.005**2 / 2) / 0.95)
     assert found.r_squared > 0.99
@@ -105,7 +105,15 @@ def test_a_ratio_that_is_not_constant_is_flagged(made: list[LossRun], message: s
     found = loss_of(made)
     assert not found.constant
     assert any(message in problem for problem in found.problems)
-    assert found.of("a") == found.by_case["a"]
+    assert found.by_month("a", 12).mean() == pytest.approx(found.by_case["a"], rel=0.05)
+    assert found.by_month("another", 2).tolist() == [found.factor] * 2
+
+
+def test_a_case_with_a_trend_has_a_line_of_its_own() -> None:
+    found = loss_of(runs({"a": [0.9, 0.9]}, drift=-0.18))
+    # By hand: the change is -0.18 over the nine steps from the third month to the last.
+    expected = 0.9 * (1 - 0.02 * (np.maximum(np.arange(12), 2) - 6.5))
+    assert found.by_month("a", 12) == pytest.approx(expected)
 
 
 def test_a_trend_of_one_case_is_flagged_though_the_mean_has_none() -> None:

@@ -19,6 +19,7 @@ def month_table(found: Outlook) -> pd.DataFrame:
                 {
                     "case": case.name,
                     "month": month,
+                    "loss_factor": case.loss[k],
                     "mean_flop_per_s": fan.mean[k],
                     "mean_error_flop_per_s": fan.mean_error[k],
                     "p10_flop_per_s": fan.p10[k],
@@ -45,7 +46,7 @@ def case_table(found: Outlook) -> pd.DataFrame:
         rows.append(
             {
                 "case": case.name,
-                "loss_factor": case.loss,
+                "loss_factor": case.loss[-found.target.months :].mean(),
                 "mean_flop_per_s": end.mean[0],
                 "mean_error_flop_per_s": end.mean_error[0],
                 "p10_flop_per_s": end.p10[0],

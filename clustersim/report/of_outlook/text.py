@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from clustersim.outlook.loss_factor import LIMITS
 from clustersim.outlook.outlook import CaseOutlook, Outlook
 from clustersim.units import counted, format_percent
 from clustersim.units.formats import format_quantity
@@ -126,10 +125,9 @@ def outlook_notes(found: Outlook) -> list[str]:
     """Return what a reader must know before using the numbers."""
     notes = [f"the loss factor is not constant: {each}" for each in found.loss.problems]
     if notes:
-        between = format_percent(LIMITS["between cases"])
         notes.append(
-            f"each case uses its own loss factor, because the common one exceeds a limit (such as "
-            f"{between} between cases)"
+            "each case therefore has its own factor, along a line over the months where it has a "
+            "trend"
         )
     for case in found.cases:
         if case.sampling_error > MOST_SAMPLING_ERROR:
