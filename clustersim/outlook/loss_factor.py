@@ -31,9 +31,9 @@ from clustersim.units import format_percent
 __all__ = ["LIMITS", "LossFactor", "LossRun", "loss_factor", "loss_of"]
 
 LIMITS = {"between cases": 0.05, "over time": 0.05, "between months": 0.10, "sampling": 0.03}
-"""Largest relative differences at which the factor counts as constant: of a case from all cases,
-of the trend of a case from the first to the last month, the standard deviation between months of a run, and
-half the width of the factor's 95 % interval."""
+"""Largest relative differences at which the factor counts as constant: of a case from all cases, of
+the trend of a case from the first to the last month, the standard deviation between months of a
+run, and half the width of the factor's 95 % interval."""
 LEAST_LOAD = 1.5
 """Offered load of the runs, relative to all nodes that the fleet may ever have, at least."""
 SKIPPED = 2

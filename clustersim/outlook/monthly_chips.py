@@ -121,7 +121,7 @@ def chips_at(
         raise InputError("outlook", f"draws: must be 1 to {MOST_DRAWS:,}, found {draws:,}")
     scenario, cluster = loaded.scenario, platform.cluster
     _refuse(scenario, loaded.source)
-    check_stops(stops, [pool.name for pool in cluster.pools])
+    check_stops(stops, [*(pool.name for pool in cluster.pools), *cluster.empty_pools])
     supply = Supply() if scenario.supply is None else scenario.supply
     check_supply(supply, cluster)
     streams = Streams(scenario.seed if seed is None else seed)

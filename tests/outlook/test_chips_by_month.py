@@ -117,3 +117,10 @@ def test_a_stop_of_an_unknown_pool_names_the_nearest() -> None:
         monthly_chips(small(), 10, stops=[Stop(("h20",), (0.0,), (1.0,))])
     with pytest.raises(InputError, match="at most 1"):
         Stop(("h200",), (0.0, 1.0), (0.6, 0.6))
+
+
+def test_a_stop_may_name_a_pool_without_chips() -> None:
+    none = {"fleet.pools.h200.stock": 0, "fleet.pools.h200.deliveries": {}}
+    stop = Stop(("h200",), (0.0,), (1.0,))
+    with_stop, without = (monthly_chips(small(none), 10, stops=s).chips for s in ([stop], []))
+    assert np.array_equal(with_stop, without)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
 from clustersim.outlook.fluid_capacity import FluidFleet, open_fluid
 from clustersim.outlook.mix_program import MixProgram
@@ -16,6 +16,7 @@ from clustersim.outlook.monthly_chips import monthly_chips
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from clustersim.scenario.platform import open_platform
+from clustersim.scenario.scenario import LoadedScenario
 from clustersim.seeds import Streams
 from clustersim.simulation.software import dated_ports
 from tests.outlook.small_fleet import small
@@ -90,7 +91,9 @@ def test_points_are_those_of_one_program_with_the_software_of_the_replication() 
             assert found[draw, month].sum() == pytest.approx(expected, rel=ROUNDED)
 
 
-def one_point(fluid: FluidFleet, loaded, chips, at_s: float, draw: int) -> float:  # type: ignore[no-untyped-def]
+def one_point(
+    fluid: FluidFleet, loaded: LoadedScenario, chips: Ints, at_s: float, draw: int
+) -> float:
     """Useful FLOP/s of one point, job by job."""
     platform = open_platform(loaded)
     streams = Streams(loaded.scenario.seed, replication=draw)

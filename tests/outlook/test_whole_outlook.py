@@ -46,7 +46,8 @@ def test_the_simulation_does_not_exceed_the_fluid_by_more_than_the_noise(loss: L
 
 def test_a_late_delivery_misses_more_often(found: Outlook) -> None:
     small_case, late = found.cases
-    assert small_case.missed is not None and late.missed is not None
+    assert small_case.missed is not None
+    assert late.missed is not None
     assert late.missed.probability > small_case.missed.probability
     assert late.end.mean[0] < small_case.end.mean[0]
     assert (small_case.fan.p10 <= small_case.fan.p50).all()
@@ -57,7 +58,8 @@ def test_a_stop_before_all_deliveries_leaves_no_difference(found: Outlook) -> No
     pair = found.break_even["small", "late"]
     assert pair.a_with == pytest.approx(pair.b_with)
     assert pair.a_without > pair.b_without
-    assert pair.better_below == "a" and math.isnan(pair.probability)
+    assert pair.better_below == "a"
+    assert math.isnan(pair.probability)
 
 
 def test_a_second_seed_is_within_the_intervals(found: Outlook, loss: LossFactor) -> None:
@@ -65,7 +67,8 @@ def test_a_second_seed_is_within_the_intervals(found: Outlook, loss: LossFactor)
         {"small": small()}, draws=2048, seed=99, target=TARGET, model_draws=0, loss=loss
     ).cases[0]
     first = found.cases[0]
-    assert first.missed is not None and other.missed is not None
+    assert first.missed is not None
+    assert other.missed is not None
     both = math.hypot(float(first.end.mean_error[0]), float(other.end.mean_error[0]))
     assert abs(first.end.mean[0] - other.end.mean[0]) <= both
     assert 0.05 < first.missed.probability < 0.95
@@ -73,7 +76,8 @@ def test_a_second_seed_is_within_the_intervals(found: Outlook, loss: LossFactor)
     for name in ("p10", "p90"):
         low, high = (getattr(first.end, f"{name}_{end}")[0] for end in ("low", "high"))
         assert low <= getattr(other.end, name)[0] <= high
-    assert first.sampling_error < 0.03 and other.sampling_error < 0.03
+    assert first.sampling_error < 0.03
+    assert other.sampling_error < 0.03
 
 
 def test_model_uncertainty_is_apart_from_sampling(found: Outlook) -> None:
@@ -85,22 +89,24 @@ def test_model_uncertainty_is_apart_from_sampling(found: Outlook) -> None:
 def test_the_first_sentence_is_the_answer_and_problems_are_notes(found: Outlook) -> None:
     text = outlook_text(found)
     first = text.splitlines()[0]
-    assert "misses the target" in first and "'small'" in first
+    assert "misses the target" in first
+    assert "'small'" in first
     flagged = dataclasses.replace(found.loss, problems=("it changes",))
     assert "not constant: it changes" in outlook_text(dataclasses.replace(found, loss=flagged))
 
 
 def test_tables_have_a_row_for_each_case_and_month(found: Outlook) -> None:
     months, cases = month_table(found), case_table(found)
-    assert len(months) == 2 * 6 and len(cases) == 2
+    assert len(months) == 2 * 6
+    assert len(cases) == 2
     assert {"chips.h200", "mean_flop_per_s.seedchip", "p10_flop_per_s"} <= set(months)
 
 
 def test_numbers_out_of_range_are_refused(loss: LossFactor) -> None:
     with pytest.raises(InputError, match="target months"):
         outlook({"small": small()}, draws=60, target=Target(1.0, 9), model_draws=0, loss=loss)
+    event = Stop(("h200",), (0.0,), (0.5,))
     with pytest.raises(InputError, match="sum must be 1"):
-        event = Stop(("h200",), (0.0,), (0.5,))
         outlook({"small": small()}, draws=60, event=event, model_draws=0, loss=loss)
 
 

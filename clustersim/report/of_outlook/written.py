@@ -25,7 +25,7 @@ def outlook_data(found: Outlook) -> dict[str, Any]:
     """Return the content of ``outlook.json``."""
     loss = found.loss
     return {
-        "answer": outlook_text(found).splitlines()[0],
+        "summary": outlook_text(found).splitlines()[0],
         "draws": found.draws,
         "seed": found.seed,
         "target": {"flop_per_s": found.target.flop_per_s, "months": found.target.months},

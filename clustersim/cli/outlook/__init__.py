@@ -14,7 +14,7 @@ from clustersim.cli.options import (
     whole_number,
 )
 from clustersim.cli.progress import progress_of
-from clustersim.console import repeat, write_json
+from clustersim.console import write_json
 from clustersim.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ P50 and P90 by month, the probability that a target is missed, and the probabili
 which two cases are equally good. docs/outlook.md has the method and its tests."""
 EXAMPLES = """\
 example:
-  clustersim outlook experiments/fleet_2026_reported.yaml --case "as reported" \\
+  clustersim outlook experiments/fleet_2026.yaml --case "as reported" \\
       --case "cap of 75,000" --target "12 EFLOP/s" --stop h200@2026-09-01 --out out/outlook"""
 
 
@@ -130,11 +130,11 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
             )
         write_outlook(found, folder, formats=formats)
+        files = sorted(path.name for path in folder.iterdir())
     text = outlook_text(found)
     print(text, end="")
     print(f"The tables and the figure are in {args.out}.")
-    repeat(text.splitlines()[0])
-    write_json(outlook_data(found))
+    write_json({**outlook_data(found), "files": [f"{args.out}/{name}" for name in files]})
     return 0
 
 
