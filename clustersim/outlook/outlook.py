@@ -15,7 +15,7 @@ from clustersim.outlook.fan import Fan, Missed, fan_of, mean_interval_of, probab
 from clustersim.outlook.fluid_capacity import open_fluid
 from clustersim.outlook.loss_factor import LossFactor, loss_factor
 from clustersim.outlook.model_spread import model_factors
-from clustersim.outlook.monthly_chips import month_ends_s, monthly_chips
+from clustersim.outlook.monthly_chips import chips_at, month_ends_s, monthly_chips
 from clustersim.outlook.stop import Stop
 from clustersim.scenario.platform import open_platform
 from clustersim.scenario.scenario import LoadedScenario
@@ -25,6 +25,8 @@ __all__ = ["CaseOutlook", "Outlook", "Target", "outlook"]
 DRAWS = 10_000
 MODEL_DRAWS = 16
 MODEL_LEVEL = (0.05, 0.95)
+PARTS = 4
+"""Parts of a month, in the average over the last months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,21 +214,23 @@ class _Case:
         self.fluid = open_fluid(loaded, self.platform)
 
     def end(self, stops: Sequence[Stop]) -> Floats:
-        """Return the average useful FLOP/s of the last months in each draw."""
-        chips = monthly_chips(
-            self.loaded, self.draws, self.seed, stops=stops, platform=self.platform
-        )
-        capacity = self.fluid.capacity(chips.chips, chips.month_ends_s, self.seed)
-        return self._end(self.loss * capacity.sum(axis=2))
+        """Return the average useful FLOP/s over the last months in each draw.
 
-    def _end(self, capacity: Floats) -> Floats:
+        Each month counts with the middles of :data:`PARTS` equal parts.
+        """
+        ends_s, _ = month_ends_s(self.loaded)
         months = self.target.months
-        if not 1 <= months <= capacity.shape[1]:
+        if not 1 <= months <= len(ends_s):
             raise InputError(
-                "outlook",
-                f"target months: must be 1 to {capacity.shape[1]}, found {months}",
+                "outlook", f"target months: must be 1 to {len(ends_s)}, found {months}"
             )
-        return np.asarray(capacity[:, -months:].mean(axis=1), dtype=np.float64)
+        edges_s = np.append(0.0, ends_s)[-months - 1 :]
+        middles = (np.arange(PARTS) + 0.5) / PARTS
+        times_s = (edges_s[:-1, None] + np.diff(edges_s)[:, None] * middles).ravel()
+        weight = np.repeat(self.loss[-months:] * np.diff(edges_s), PARTS)
+        chips = chips_at(self.loaded, self.platform, times_s, self.draws, self.seed, stops=stops)
+        capacity = self.fluid.capacity(chips, times_s, self.seed).sum(axis=2)
+        return np.asarray(capacity @ weight / (PARTS * (edges_s[-1] - edges_s[0])))
 
     def outlook(self, stops: Sequence[Stop], model_draws: int) -> CaseOutlook:
         chips = monthly_chips(
@@ -235,7 +239,7 @@ class _Case:
         fluid = self.fluid.capacity(chips.chips, chips.month_ends_s, self.seed)
         by_pool = self.loss[:, None] * fluid
         capacity = by_pool.sum(axis=2)
-        end, fan = self._end(capacity), fan_of(capacity)
+        end, fan = self.end(stops), fan_of(capacity)
         factors = model_factors(
             self.loaded, self.fluid, chips.chips, chips.month_ends_s, model_draws, self.seed
         )

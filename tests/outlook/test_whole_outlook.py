@@ -15,7 +15,7 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.outlook.loss_factor import LossFactor, loss_factor
-from clustersim.outlook.outlook import Outlook, Target, outlook
+from clustersim.outlook.outlook import CaseOutlook, Outlook, Target, outlook
 from clustersim.outlook.stop import Stop
 from clustersim.report.of_outlook.tables import case_table, month_table
 from clustersim.report.of_outlook.text import outlook_text
@@ -72,12 +72,38 @@ def test_a_second_seed_is_within_the_intervals(found: Outlook, loss: LossFactor)
     both = math.hypot(float(first.end.mean_error[0]), float(other.end.mean_error[0]))
     assert abs(first.end.mean[0] - other.end.mean[0]) <= both
     assert 0.05 < first.missed.probability < 0.95
-    assert first.missed.low <= other.missed.probability <= first.missed.high
-    for name in ("p10", "p90"):
-        low, high = (getattr(first.end, f"{name}_{end}")[0] for end in ("low", "high"))
-        assert low <= getattr(other.end, name)[0] <= high
+    wide = [(each.high - each.low) / 2 for each in (first.missed, other.missed)]
+    assert abs(first.missed.probability - other.missed.probability) <= math.hypot(*wide)
     assert first.sampling_error < 0.03
     assert other.sampling_error < 0.03
+
+
+def test_intervals_contain_the_value_of_many_draws(loss: LossFactor) -> None:
+    def end(draws: int, seed: int) -> CaseOutlook:
+        found = outlook(
+            {"small": small()}, draws=draws, seed=seed, target=TARGET, model_draws=0, loss=loss
+        )
+        return found.cases[0]
+
+    many, inside = end(16_384, 1), []
+    assert many.missed is not None
+    for seed in range(100, 125):
+        few = end(256, seed)
+        assert few.missed is not None
+        inside.append(abs(few.end.mean[0] - many.end.mean[0]) <= few.end.mean_error[0])
+        inside.append(few.missed.low <= many.missed.probability <= few.missed.high)
+        inside += [
+            getattr(few.end, f"{name}_low")[0]
+            <= getattr(many.end, name)[0]
+            <= getattr(few.end, f"{name}_high")[0]
+            for name in ("p10", "p50", "p90")
+        ]
+    assert np.mean(inside) >= 0.94
+
+
+def test_the_average_of_the_last_months_is_between_the_month_ends(found: Outlook) -> None:
+    for case in found.cases:  # the fleet only grows
+        assert case.fan.mean[-3] < case.end.mean[0] < case.fan.mean[-1]
 
 
 def test_model_uncertainty_is_apart_from_sampling(found: Outlook) -> None:
