@@ -25,6 +25,7 @@ COMMANDS = (
     "validate",
     "study",
     "plan",
+    "outlook",
     "report",
     "explain",
     "estimate",
