@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
+from clustersim.extended import read_extended
 from clustersim.files import FileModel, read_yaml
 from clustersim.scenario.cases import changed_cases
 from clustersim.scenario.catalogue_files import (
@@ -23,7 +24,6 @@ from clustersim.scenario.catalogue_files import (
 )
 from clustersim.scenario.changes import set_path
 from clustersim.scenario.dates import dated_end
-from clustersim.scenario.extended import read_extended
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.run_calendar import run_calendar

@@ -12,9 +12,9 @@ import numpy as np
 
 from clustersim.brief import Brief
 from clustersim.errors import InputError, named_in, shown
+from clustersim.extended import read_extended, read_version
 from clustersim.files import validate
 from clustersim.scenario.changes import change_items, split_path
-from clustersim.scenario.extended import read_extended, read_version
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.scenario import Scenario

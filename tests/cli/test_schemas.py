@@ -13,8 +13,8 @@ import pytest
 
 import clustersim
 from clustersim.cli.main import main
+from clustersim.extended import read_extended
 from clustersim.files import read_yaml
-from clustersim.scenario.extended import read_extended
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(clustersim.__file__).parent
