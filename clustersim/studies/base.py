@@ -25,6 +25,7 @@ from clustersim.scenario.catalogue_files import (
 from clustersim.scenario.changes import set_path
 from clustersim.scenario.dates import dated_end
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
+from clustersim.scenario.fleet import FLEET, with_fleet_again
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
@@ -238,6 +239,8 @@ def open_base(
         )
     written = _written_out(loaded.scenario, folder, named)
     written.pop("plugins", None)  # included in the plugins of the study
+    if tree.get(FLEET) is not None:
+        written = with_fleet_again(written, tree[FLEET])
     window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
     window = _with_dated_ends(window, loaded.scenario, source)
     return Base({**written, **cases}, named, window, plugins, spec.measured_groups, (*spec.asked,))
