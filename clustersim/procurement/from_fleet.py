@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,8 @@ def with_fleet(fields: Mapping[str, Any], source: str | Path, folder: Path) -> d
     type, the nodes in service at the start, and those that arrive in each quarter. The numbers are
     those of the whole fleet; each lot arrives at its expected date. A delivery with a `probability`
     takes place; another scenario has to say what happens without it. For each scenario with a
-    `case`: its supply where that differs, and its probability. For the plan: budget, power and
-    catalogue files.
+    `case`: its supply where that differs, and its probability; the scenario without a case has the
+    rest of the probability. For the plan: budget, power and catalogue files.
 
     Parameters
     ----------
@@ -67,10 +68,11 @@ def with_fleet(fields: Mapping[str, Any], source: str | Path, folder: Path) -> d
     usual = file.supply(None, quarters)
     found["chips"] = {name: _chip(chip, usual.get(name)) for name, chip in fields["chips"].items()}
     if isinstance(fields.get("scenarios"), Mapping):
-        found["scenarios"] = {
+        scenarios = {
             name: _scenario(given or {}, name, file, usual, quarters, [*fields["chips"]])
             for name, given in fields["scenarios"].items()
         }
+        found["scenarios"] = _with_last_probability(scenarios)
     limits = file.purchases()
     if limits.get("budget") is not None:
         found.setdefault("budget", limits["budget"])
@@ -228,18 +230,28 @@ def _scenario(
     """Return the data of a scenario, with its probability and the supply in its case."""
     own = dict(given)
     case = own.get("case")
-    if "probability" not in own:
-        probabilities, of = file.purchases().get("probabilities") or {}, case or file.named.case
-        if of not in probabilities:
-            where = f"{FLEET}.purchases.probabilities"
-            problem = f"{where}: {unknown_name('case', of, probabilities)}"
-            raise InputError(file.path, f"{problem}; scenario {name!r} of the plan needs it")
-        own["probability"] = probabilities[of]
     if case is None:
         return own
+    if "probability" not in own:
+        probabilities = file.purchases().get("probabilities") or {}
+        if case not in probabilities:
+            where = f"{FLEET}.purchases.probabilities"
+            problem = f"{where}: {unknown_name('case', case, probabilities)}"
+            raise InputError(file.path, f"{problem}; scenario {name!r} of the plan needs it")
+        own["probability"] = probabilities[case]
     supply = file.supply(case, quarters)
     changed = {chip: _changed(supply[chip]) for chip in chips if _differs(chip, supply, usual)}
     return {**own, "available": {**changed, **(own.get("available") or {})}}
+
+
+def _with_last_probability(scenarios: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the scenarios; one alone without a case and a probability has the rest of it."""
+    without = [name for name, each in scenarios.items() if "probability" not in each]
+    given = [each.get("probability") for name, each in scenarios.items() if name not in without]
+    if len(without) != 1 or not all(isinstance(each, int | float) for each in given):
+        return scenarios
+    rest = round(1.0 - math.fsum(given), 12)  # what is wrong with it is reported later
+    return {name: {"probability": rest, **each} for name, each in scenarios.items()}
 
 
 def _differs(
