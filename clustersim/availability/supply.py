@@ -231,9 +231,10 @@ def nodes_over_time(
     Examples
     --------
     >>> import clustersim as cs
-    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
+    >>> from clustersim.topology import resolve_cluster
+    >>> scenario = cs.load_scenario("fleet_2026").scenario
     >>> catalogue = cs.load_catalogue()
-    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
+    >>> cluster = cs.compile_cluster(resolve_cluster(scenario.cluster, catalogue))
     >>> nodes = cs.nodes_over_time(scenario.supply, cluster, cs.Streams(1), catalogue)
     >>> nodes.columns.to_list()
     ['time_s', 'pool', 'nodes']

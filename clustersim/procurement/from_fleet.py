@@ -26,7 +26,7 @@ from clustersim.seeds import Streams
 from clustersim.shipped import existing_file
 from clustersim.topology import compile_cluster, resolve_cluster
 
-__all__ = ["FLEET", "with_fleet"]
+__all__ = ["FLEET", "with_fleet", "with_rest_of_probability"]
 
 FLEET = "fleet"
 
@@ -38,8 +38,8 @@ def with_fleet(fields: Mapping[str, Any], source: str | Path, folder: Path) -> d
     type, the nodes in service at the start, and those that arrive in each quarter. The numbers are
     those of the whole fleet; each lot arrives at its expected date. A delivery with a `probability`
     takes place; another scenario has to say what happens without it. For each scenario with a
-    `case`: its supply where that differs, and its probability; the scenario without a case has the
-    rest of the probability. For the plan: budget, power and catalogue files.
+    `case`: its supply where that differs, and its probability. For the plan: budget, power and
+    catalogue files.
 
     Parameters
     ----------
@@ -68,11 +68,10 @@ def with_fleet(fields: Mapping[str, Any], source: str | Path, folder: Path) -> d
     usual = file.supply(None, quarters)
     found["chips"] = {name: _chip(chip, usual.get(name)) for name, chip in fields["chips"].items()}
     if isinstance(fields.get("scenarios"), Mapping):
-        scenarios = {
+        found["scenarios"] = {
             name: _scenario(given or {}, name, file, usual, quarters, [*fields["chips"]])
             for name, given in fields["scenarios"].items()
         }
-        found["scenarios"] = _with_last_probability(scenarios)
     limits = file.purchases()
     if limits.get("budget") is not None:
         found.setdefault("budget", limits["budget"])
@@ -244,14 +243,21 @@ def _scenario(
     return {**own, "available": {**changed, **(own.get("available") or {})}}
 
 
-def _with_last_probability(scenarios: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the scenarios; one alone without a case and a probability has the rest of it."""
-    without = [name for name, each in scenarios.items() if "probability" not in each]
-    given = [each.get("probability") for name, each in scenarios.items() if name not in without]
-    if len(without) != 1 or not all(isinstance(each, int | float) for each in given):
-        return scenarios
-    rest = round(1.0 - math.fsum(given), 12)  # what is wrong with it is reported later
-    return {name: {"probability": rest, **each} for name, each in scenarios.items()}
+def with_rest_of_probability(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data of a plan; the scenario without a probability gets the rest of it.
+
+    Only in a plan with a fleet file, and if there is one such scenario.
+    """
+    scenarios = fields.get("scenarios")
+    if fields.get(FLEET) is None or not isinstance(scenarios, Mapping):
+        return fields
+    given = [each.get("probability") for each in scenarios.values() if isinstance(each, Mapping)]
+    known = [each for each in given if isinstance(each, int | float)]
+    if len(known) != len(scenarios) - 1 or given.count(None) != 1:
+        return fields
+    rest = round(1.0 - math.fsum(known), 12)  # what is wrong with it is reported later
+    filled = {name: {"probability": rest, **each} for name, each in scenarios.items()}
+    return {**fields, "scenarios": filled}
 
 
 def _differs(

@@ -16,7 +16,7 @@ from clustersim.files import validate
 from clustersim.performance import CoefficientDraw
 from clustersim.procurement.assumed import assumed_plan, removal_notes
 from clustersim.procurement.checks import check_plan
-from clustersim.procurement.from_fleet import FLEET, with_fleet
+from clustersim.procurement.from_fleet import FLEET, with_fleet, with_rest_of_probability
 from clustersim.procurement.spec import PlanSpec
 from clustersim.scenario.catalogue_files import catalogue_paths, with_catalogue
 from clustersim.scenario.changes import change_items, key_of, split_path
@@ -55,7 +55,7 @@ class PlanQuestion(Brief):
     >>> import clustersim as cs
     >>> question = cs.load_plan("plan_2026")
     >>> question.spec.quarters, list(question.spec.chips)
-    (4, ['h200', 'h20', '910b', 'seedchip'])
+    (4, ['h200', 'h20', '910b', '910c', 'seedchip'])
     """
 
     spec: PlanSpec
@@ -115,7 +115,8 @@ def load_plan(
     named, path = path, existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     if small is not None:
-        validate(PlanSpec, with_fleet(small, path, path.parent), f"{path}: quick")
+        whole = with_rest_of_probability(with_fleet(small, path, path.parent))
+        validate(PlanSpec, whole, f"{path}: quick")
     removed: dict[str, Any] = {}
     items = change_items(changes)
     of_fleet = [each for each in items if split_path(each[0])[0] == FLEET]
@@ -209,7 +210,7 @@ def define_plan(
 
 def _checked(fields: Mapping[str, Any], source: str | Path, folder: Path) -> PlanQuestion:
     """Check a plan whose fleet file has been read."""
-    given = validate(PlanSpec, fields, source)
+    given = validate(PlanSpec, with_rest_of_probability(fields), source)
     own = [full_path(folder, each) for each in given.catalogue]
     given = given.model_copy(update={"catalogue": own})
     with named_in(source, "catalogue"):

@@ -245,7 +245,8 @@ class ScenarioSpec(FileModel):
     case: Text | None = Field(
         None,
         description="case of the fleet file; its changes come after those of `fleet.case`, and its "
-        "probability is the one that the fleet file states",
+        "probability is the one that the fleet file states; the scenario without a case and a "
+        "probability has the rest",
     )
     probability: float = Field(
         gt=0, le=1, description="probability of this scenario; all probabilities sum to 1"
