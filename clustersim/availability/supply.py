@@ -103,13 +103,19 @@ class Delivery(Shipment):
         return self
 
     def each_lot(self) -> Iterator[Delivery]:
-        """Yield each lot as a delivery; their nodes differ by at most one."""
+        """Yield each lot as a delivery; their nodes differ by at most one.
+
+        Together, they have the usable nodes of the whole delivery: what is rounded off from a lot
+        is added to a later one. The `usable` of a lot is the share of its own nodes, perhaps 0.
+        """
         if self.every is None:
             yield self
             return
         for lot in range(self.lots):
-            nodes = self.nodes * (lot + 1) // self.lots - self.nodes * lot // self.lots
-            own = {"nodes": nodes, "at": self.at + lot * self.every, "lots": 1, "every": None}
+            before, after = (self.nodes * k // self.lots for k in (lot, lot + 1))
+            usable = round(self.usable * after) - round(self.usable * before)
+            own = {"at": self.at + lot * self.every, "lots": 1, "every": None}
+            own |= {"nodes": after - before, "usable": usable / (after - before)}
             yield self.model_copy(update=own)
 
 
@@ -227,9 +233,10 @@ def nodes_over_time(
     Examples
     --------
     >>> import clustersim as cs
-    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
+    >>> from clustersim.topology import resolve_cluster
+    >>> scenario = cs.load_scenario("fleet_2026").scenario
     >>> catalogue = cs.load_catalogue()
-    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
+    >>> cluster = cs.compile_cluster(resolve_cluster(scenario.cluster, catalogue))
     >>> nodes = cs.nodes_over_time(scenario.supply, cluster, cs.Streams(1), catalogue)
     >>> nodes.columns.to_list()
     ['time_s', 'pool', 'nodes']
