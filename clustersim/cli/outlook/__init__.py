@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _cases(args: argparse.Namespace) -> dict[str, LoadedScenario]:
     """Return the cases that are asked for, or all; without cases, the scenario itself."""
-    from clustersim.scenario.extended import read_extended
+    from clustersim.extended import read_extended
     from clustersim.scenario.scenario import load_scenario
     from clustersim.shipped import existing_file
 
