@@ -27,6 +27,7 @@ def outlook_data(found: Outlook) -> dict[str, Any]:
     return {
         "summary": outlook_text(found).splitlines()[0],
         "draws": found.draws,
+        "model_draws": found.model_draws,
         "seed": found.seed,
         "target": {"flop_per_s": found.target.flop_per_s, "months": found.target.months},
         "cases": rounded_rows(case_table(found)),
