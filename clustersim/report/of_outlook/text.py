@@ -115,9 +115,10 @@ def _loss(found: Outlook) -> str:
 def _sampling(found: Outlook) -> str:
     worst = max(case.sampling_error for case in found.cases)
     return (
-        f"Sampling error of the means with {found.draws:,} draws: at most ±{format_percent(worst)} "
-        f"(95 %). Model uncertainty is stated apart: {found.model_draws} draws of the coefficients, "
-        "without the scatter of single measurements."
+        f"Sampling error of the means with {found.draws:,} draws: at most "
+        f"±{format_percent(worst)} (95 %). Model uncertainty is stated apart: "
+        f"{found.model_draws} draws of the coefficients, without the scatter of single "
+        "measurements."
     )
 
 
