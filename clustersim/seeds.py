@@ -90,7 +90,7 @@ class Streams:
         True
         """
         generator = _generator(self.seed, _words(purpose))
-        return nested_uniforms(generator, count)[0]
+        return np.asarray(nested_uniforms(generator, count)[0], dtype=np.float64)
 
     def stratified_numbers(self, purpose: str, count: int) -> Floats:
         """Return several uniform random numbers, each stratified over the first 1,024 replications.

@@ -109,7 +109,9 @@ class Outlook:
     break_even : mapping of (str, str) to BreakEven
         For each pair of the first case and another one, the probability of the stop at which both
         are expected to give the same capacity at the end. Empty without a stop.
-    draws, seed : int
+    draws, model_draws : int
+    seed : int or None
+        None for that of each scenario.
     event : Stop or None
     """
 
@@ -118,6 +120,7 @@ class Outlook:
     target: Target
     break_even: Mapping[tuple[str, str], BreakEven]
     draws: int
+    model_draws: int
     seed: int | None
     event: Stop | None
 
@@ -173,6 +176,28 @@ def outlook(
     ------
     InputError
         If a scenario is invalid or has no closed form, or a number is out of range.
+
+    Examples
+    --------
+    A fleet of H200 that doubles after 100 days, with a probability of one half:
+
+    >>> import clustersim as cs
+    >>> more = {"chips": 64, "at": "100 d", "probability": 0.5}
+    >>> h200 = {"accelerator": "H200", "stock": 64, "deliveries": {"more": more}}
+    >>> tokens = {"kind": "constant", "value": 1e9}
+    >>> train = {"model": "llama3-8b", "tokens": tokens}
+    >>> jobs = {"arrivals": {"mean_interarrival": "20 min"}}
+    >>> jobs["classes"] = [{"name": "jobs", "weight": 1, "sizes": {8: 1}, **train}]
+    >>> tree = {
+    ...     "fleet": {"pools": {"h200": h200}},
+    ...     "workload": {"generate": jobs, "duration": "190 d"},
+    ...     "horizon": "190 d",
+    ... }
+    >>> cases = {"usual": cs.define_scenario(tree)}
+    >>> found = outlook(cases, draws=1000, replications=1, model_draws=0, workers=1)
+    >>> end = found.case("usual").end
+    >>> round(float(end.p90[0] / end.p10[0]), 2)
+    2.0
     """
     target = Target() if target is None else target
     if event is not None and abs(sum(event.probabilities) - 1) > 1e-9:
@@ -192,7 +217,7 @@ def outlook(
         for each in found[1:]:
             pair = first, each.name
             pairs[pair] = break_even_probability(ends[first], ends[each.name], happens)
-    return Outlook(tuple(found), loss, target, pairs, draws, seed, event)
+    return Outlook(tuple(found), loss, target, pairs, draws, model_draws, seed, event)
 
 
 class _Case:

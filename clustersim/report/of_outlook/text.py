@@ -78,9 +78,9 @@ def _pairs(found: Outlook) -> Iterator[str]:
     if found.event is None:
         return
     for (a, b), pair in found.break_even.items():
-        names = {"a": a, "b": b}
+        names = {"a": repr(a), "b": repr(b)}
         if pair.better_below == "neither":
-            yield f"{a} and {b} are expected to give the same with and without the stop."
+            yield f"{a!r} and {b!r} are expected to give the same with and without the stop."
         elif math.isnan(pair.probability):
             best = names.pop(pair.better_below)
             (other,) = names.values()
@@ -115,9 +115,10 @@ def _loss(found: Outlook) -> str:
 def _sampling(found: Outlook) -> str:
     worst = max(case.sampling_error for case in found.cases)
     return (
-        f"Sampling error of the means with {found.draws:,} draws: at most ±{format_percent(worst)} "
-        "(95 %). Model uncertainty is stated apart: coefficients that are drawn again, without the "
-        "scatter of single measurements."
+        f"Sampling error of the means with {found.draws:,} draws: at most "
+        f"±{format_percent(worst)} (95 %). Model uncertainty is stated apart: "
+        f"{found.model_draws} draws of the coefficients, without the scatter of single "
+        "measurements."
     )
 
 

@@ -27,6 +27,7 @@ def outlook_data(found: Outlook) -> dict[str, Any]:
     return {
         "summary": outlook_text(found).splitlines()[0],
         "draws": found.draws,
+        "model_draws": found.model_draws,
         "seed": found.seed,
         "target": {"flop_per_s": found.target.flop_per_s, "months": found.target.months},
         "cases": rounded_rows(case_table(found)),
@@ -72,6 +73,6 @@ def write_outlook(found: Outlook, folder: str | Path, *, formats: tuple[str, ...
     write_data(outlook_data(found), folder / "outlook.json")
     with replacing(folder / "summary.txt") as draft:
         draft.write_text(outlook_text(found), encoding="utf-8")
-    note = f"{found.draws:,} draws; useful work that the fleet can do with more jobs than it can do"
+    note = f"{found.draws:,} draws; capacity with jobs always waiting"
     figure = draw_outlook(months, target=found.target.flop_per_s, note=note)
     save_figure(figure, folder / "fan", formats)
