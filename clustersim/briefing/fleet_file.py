@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class PoolCost:
     chips_per_node: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FleetFile:
     """A fleet file.
 
@@ -111,7 +112,7 @@ class FleetFile:
         name = self.spec.base if case is None else case
         return {**({} if name is None else {"case": name}), **(changes or {})}
 
-    @property
+    @cached_property
     def budget_cny(self) -> float:
         """Money for purchases, ``fleet.purchases.budget``.
 
@@ -149,19 +150,39 @@ class FleetFile:
         power = charge.prices.power_w(chip) * charge.prices.pue
         return PoolCost(known[1], power, platform.cluster.pools[number].chips_per_node)
 
-    def chips_bought(self, shares: Mapping[str, float]) -> dict[str, int]:
-        """Return the chips of each pool that shares of the budget buy, in whole nodes."""
-        found = {}
+    def chips_bought(
+        self, shares: Mapping[str, float | str], *, limited: bool = True
+    ) -> dict[str, int]:
+        """Return the chips of each pool that shares of the budget buy, in whole nodes.
+
+        Parameters
+        ----------
+        shares : mapping
+            As in :attr:`BriefingSpec.options`.
+        limited : bool
+            Whether ``at_most`` of the purchases counts.
+        """
+        found: dict[str, int] = {}
+        left = budget = self.budget_cny
         for pool, share in shares.items():
             cost = self.cost(pool)
-            nodes = math.floor(share * self.budget_cny / (cost.price_cny * cost.chips_per_node))
+            money = left if isinstance(share, str) else min(left, share * budget)
+            node_cny = cost.price_cny * cost.chips_per_node
+            # A share such as 0.1 of the budget may be a rounding error below whole nodes.
+            nodes = math.floor(money / node_cny * (1.0 + 1e-12))
+            most = self.spec.purchases[pool].at_most
+            if limited and most is not None:
+                nodes = min(nodes, most // cost.chips_per_node)
             found[pool] = nodes * cost.chips_per_node
+            left -= nodes * node_cny
         return found
 
-    def changes_of(self, shares: Mapping[str, float]) -> dict[str, Any]:
+    def changes_of(
+        self, shares: Mapping[str, float | str], *, limited: bool = True
+    ) -> dict[str, Any]:
         """Return the changes of the scenario for shares of the budget by pool."""
         found: dict[str, Any] = {}
-        for pool, chips in self.chips_bought(shares).items():
+        for pool, chips in self.chips_bought(shares, limited=limited).items():
             if chips > 0:
                 found |= self._bought(pool, chips)
         return found

@@ -46,10 +46,11 @@ class Option:
         interval; infinite if it is not possible.
     trains_on : str
         The pool and the number of chips of that gang; empty if it is not possible.
-    served_per_day : float
-        Tokens (and videos) a day of all services in the proportions of their demand, as a share of
-        the demand at the end of the horizon.
+    served_share : float
+        Share of the demand at the end of the horizon that is served, the same for all services.
     served : ServedFleet
+    against_best : BreakEven or None
+        The best option against this one, by the probability of the stop; None for the best.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Option:
     trains_on: str
     served_share: float
     served: ServedFleet
+    against_best: BreakEven | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -115,13 +117,28 @@ def compare_options(
         model_draws=model_draws,
         loss=loss,
     )
+    best = max(cases, key=lambda name: float(found.case(name).end.mean[0]))
+    against = outlook(
+        {best: cases[best], **{name: case for name, case in cases.items() if name != best}},
+        draws=draws,
+        seed=seed,
+        target=target_of(file),
+        event=stop_of(file, certain=True),
+        model_draws=0,
+        loss=loss,
+    ).break_even
     return tuple(
-        _option(file, name, changes[name], found.case(name)) for name in file.spec.options
+        _option(file, name, changes[name], found.case(name), against.get((best, name)))
+        for name in file.spec.options
     )
 
 
 def _option(
-    file: FleetFile, name: str, changes: Mapping[str, Any], training: CaseOutlook
+    file: FleetFile,
+    name: str,
+    changes: Mapping[str, Any],
+    training: CaseOutlook,
+    against_best: BreakEven | None,
 ) -> Option:
     loaded = file.version(changes=changes)
     horizon_s = float(loaded.scenario.horizon or 0.0)
@@ -145,6 +162,7 @@ def _option(
         trains_on="" if days is None else f"{days['count']:,} {days['accelerator']}",
         served_share=proportional(served.rates, share).served,
         served=served,
+        against_best=against_best,
     )
 
 
@@ -159,14 +177,18 @@ def _training_share(
 def budget_divided(
     file: FleetFile, loss: LossFactor, *, draws: int, seed: int | None
 ) -> Sweep:
-    """Return the capacity at each share of the budget for the first of two pools."""
+    """Return the capacity at each share of the budget for the first of two pools.
+
+    Limits of the numbers of chips (``at_most``) do not count.
+    """
     first, second = file.spec.between
     divided = {
         f"{share:.4g}": {first: float(share), second: 1.0 - float(share)}
         for share in SHARES[::-1]
     }
     cases = {
-        name: file.version(changes=file.changes_of(shares)) for name, shares in divided.items()
+        name: file.version(changes=file.changes_of(shares, limited=False))
+        for name, shares in divided.items()
     }
     found: Outlook = outlook(
         cases,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from clustersim.files import FileModel
 from clustersim.training.named_trainings import Count, NamedTraining
-from clustersim.units import Duration, FlopRate
+from clustersim.units import MOST_CHIPS, Duration, FlopRate
 
 __all__ = ["BriefingSpec", "Demand", "Purchase", "StopSpec", "TargetSpec"]
 
@@ -68,11 +68,13 @@ class Purchase(FileModel):
     model_config = {**FileModel.model_config, "extra": "allow"}
 
     at: Text = Field(description="date of the first lot")
-    price: None = Field(None, description="prices are those of the section `money`")
+    at_most: int | None = Field(
+        None, ge=0, le=MOST_CHIPS, description="chips that can be bought; by default any number"
+    )
 
     def delivery(self, chips: int) -> dict[str, Any]:
         """Return the delivery of a number of chips, in the format of the fleet."""
-        return {**self.model_dump(exclude={"price"}, exclude_none=True), "chips": chips}
+        return {**self.model_dump(exclude={"at_most"}, exclude_none=True), "chips": chips}
 
 
 class BriefingSpec(FileModel):
@@ -95,8 +97,10 @@ class BriefingSpec(FileModel):
     purchases: dict[Text, Purchase] = Field(
         min_length=1, description="by pool: how chips that the budget buys arrive"
     )
-    options: dict[Text, dict[Text, Share]] = Field(
-        min_length=2, description="by name: share of the budget by pool; the rest is not spent"
+    options: dict[Text, dict[Text, Share | Literal["rest"]]] = Field(
+        min_length=2,
+        description="by name: share of the budget by pool, in the order of buying; `rest` is what "
+        "the pools before it leave, because of their `at_most` too; what is left is not spent",
     )
     between: list[Text] = Field(
         min_length=2,
@@ -112,7 +116,8 @@ class BriefingSpec(FileModel):
         if unknown:
             raise ValueError(f"purchases: lacks pools of options: {', '.join(unknown)}")
         for name, shares in self.options.items():
-            if sum(shares.values()) > 1 + _ROUNDING:
+            fixed = [share for share in shares.values() if share != "rest"]
+            if sum(fixed) > 1 + _ROUNDING:
                 raise ValueError(f"options.{name}: shares must add up to at most 1")
         for field, names in (
             ("trainings", [each.name for each in self.trainings]),

@@ -25,6 +25,7 @@ COMMANDS = (
     "validate",
     "study",
     "plan",
+    "briefing",
     "outlook",
     "report",
     "explain",

@@ -1,0 +1,80 @@
+"""The four figures of a briefing, with titles and captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure as Picture
+
+from clustersim.briefing.answer import BriefingAnswer
+from clustersim.plots.briefing import draw_days, draw_divided_budget, draw_fan, draw_frontier
+from clustersim.report.of_outlook.tables import month_table
+from clustersim.units import format_percent
+
+__all__ = ["Drawn", "briefing_pictures"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Drawn:
+    """A figure of a briefing.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file, without suffix.
+    title, caption : str
+    picture : matplotlib.figure.Figure
+    """
+
+    name: str
+    title: str
+    caption: str
+    picture: Picture
+
+
+def briefing_pictures(answer: BriefingAnswer) -> tuple[Drawn, ...]:
+    """Return the figures of a briefing."""
+    spec, divided, equal = answer.file.spec, answer.divided, answer.equal
+    first, stop = spec.trainings[0], spec.stop
+    corners = answer.frontier.corners
+    return (
+        Drawn(
+            "capacity",
+            f"Useful training capacity by month, {answer.base.name}",
+            "Band: what may be delivered or stopped. Dotted: uncertainty of the performance model.",
+            draw_fan(month_table(answer.cases), answer.base.name, spec.target.capacity),
+        ),
+        Drawn(
+            "days",
+            f"Days to train {first.name}, by chip and number of chips",
+            "With failures and restarts; hollow marks are chips without a published specification.",
+            draw_days(answer.trainings, first.name),
+        ),
+        Drawn(
+            "budget",
+            f"The budget divided between {divided.pools[0]} and {divided.pools[1]}",
+            f"A stop on {stop.at} ends the supply of {', '.join(stop.pools)}; what is paid is "
+            "lost. Limits on the number of chips are left out here.",
+            draw_divided_budget(
+                divided.pools,
+                divided.shares,
+                divided.with_stop,
+                divided.without_stop,
+                divided.expected,
+                break_even=divided.break_even.probability,
+                probability=stop.probability,
+            ),
+        ),
+        Drawn(
+            "frontier",
+            "Training against serving, all chips at the end",
+            "The demand of all services is served in equal shares; 100 % would be all of it. The "
+            f"dot trains on the same share of every pool and serves {format_percent(equal.served)}.",
+            draw_frontier(
+                [each.served for each in corners],
+                [each.trained_flops_per_s for each in corners],
+                (equal.served, equal.trained_flops_per_s),
+                list(zip(answer.demand_dates, answer.demand, strict=True)),
+            ),
+        ),
+    )
