@@ -127,6 +127,10 @@ class FleetFile:
         money = validate(_Budget, {"budget": given["budget"]}, self.path).budget
         return open_platform(self.version()).catalogue.assumptions.cny(money)
 
+    def chip_of(self, pool: str) -> str:
+        """Return the name of a pool's chip, as the file has it."""
+        return str(self.data["fleet"]["pools"][pool].get("accelerator", pool))
+
     def cost(self, pool: str) -> PoolCost:
         """Return price and power of a chip of a pool in :attr:`BriefingSpec.purchases`."""
         if pool not in self._costs:

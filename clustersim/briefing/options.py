@@ -174,17 +174,14 @@ def _training_share(
     return float(np.average(shares, weights=np.maximum(served.rates.chips, 1e-9)))
 
 
-def budget_divided(
-    file: FleetFile, loss: LossFactor, *, draws: int, seed: int | None
-) -> Sweep:
+def budget_divided(file: FleetFile, loss: LossFactor, *, draws: int, seed: int | None) -> Sweep:
     """Return the capacity at each share of the budget for the first of two pools.
 
     Limits of the numbers of chips (``at_most``) do not count.
     """
     first, second = file.spec.between
     divided = {
-        f"{share:.4g}": {first: float(share), second: 1.0 - float(share)}
-        for share in SHARES[::-1]
+        f"{share:.4g}": {first: float(share), second: 1.0 - float(share)} for share in SHARES[::-1]
     }
     cases = {
         name: file.version(changes=file.changes_of(shares, limited=False))

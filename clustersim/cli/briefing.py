@@ -37,9 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--draws", type=whole_number, metavar="N", help="default: 10,000 (400 with --quick)"
     )
-    parser.add_argument(
-        "--seed", type=whole_number, metavar="N", help="default: that of the file"
-    )
+    parser.add_argument("--seed", type=whole_number, metavar="N", help="default: that of the file")
     parser.add_argument(
         "--quick", action="store_true", help="few draws and runs, for a look at the page"
     )

@@ -157,8 +157,8 @@ def best_assignment(
     each_model = rows[pools + classes :, trains : trains + serves].reshape(models, pools, models)
     for number in range(classes):
         each_class[number, :, number] = -training[:, number]
-    for number in np.flatnonzero(wanted):
-        each_model[number, :, number] = -serving[:, number] / served_unit
+    for model in np.flatnonzero(wanted):
+        each_model[model, :, model] = -serving[:, model] / served_unit
     rows[pools : pools + classes, -2] = rates.mix / rates.mix.sum()
     rows[pools + classes :, -1] = wanted
     limits = np.concatenate([np.ones(pools), np.zeros(classes + models)])
@@ -182,7 +182,8 @@ def best_assignment(
 def _needed(chips: Floats, rates: Floats, wanted: Floats) -> Floats:
     """Return chips (P, X) less those that do more of a use than is wanted of it (X,)."""
     done = (chips * rates).sum(axis=0)
-    return chips * np.divide(wanted, done, out=np.zeros_like(done), where=done > 0).clip(max=1.0)
+    share: Floats = np.divide(wanted, done, out=np.zeros_like(done), where=done > 0)
+    return np.asarray(chips * share.clip(max=1.0))
 
 
 def _most_training(rates: FleetRates) -> float:

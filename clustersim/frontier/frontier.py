@@ -166,9 +166,7 @@ def _between(
         return []
     if lost <= _EQUAL:
         return [right]
-    found = best_assignment(
-        rates, training_weight=gained, served_weight=lost, training_unit=scale
-    )
+    found = best_assignment(rates, training_weight=gained, served_weight=lost, training_unit=scale)
     value = gained * found.trained_flops_per_s / scale + lost * found.served
     ends = gained * left.trained_flops_per_s / scale + lost * left.served
     if value <= ends * (1.0 + _EQUAL):

@@ -21,6 +21,8 @@ __all__ = ["draw_days", "draw_divided_budget", "draw_fan", "draw_frontier"]
 
 WIDTH, HEIGHT = 5.2, 3.3
 """Inches of a figure."""
+FARTHEST = 4.0
+"""Multiple of what the fleet serves up to which demand is shown."""
 
 
 def draw_fan(months: pd.DataFrame, case: str, target: float) -> Figure:
@@ -37,7 +39,7 @@ def draw_fan(months: pd.DataFrame, case: str, target: float) -> Figure:
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         ax = plot_outlook(months[months["case"] == case], case, target=target, ax=_axes(figure))
-        ax.set_title("")
+        ax.set_title("", loc="left")
         ax.legend(loc="upper left", fontsize=8)
     return figure
 
@@ -55,7 +57,7 @@ def draw_days(table: pd.DataFrame, training: str) -> Figure:
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         ax = plot_days_to_train(own, training, ax=_axes(figure))
-        ax.set_title("")
+        ax.set_title("", loc="left")
     return figure
 
 
@@ -96,8 +98,10 @@ def draw_divided_budget(
         ax.set_ylim(0.0, 1.1 * max(with_stop.max(), without_stop.max()) / scale)
         ax.set_xlabel(f"% of the budget for {names[0]}; the rest for {names[1]}")
         ax.set_ylabel(f"useful {unit}, last months")
-        title = "break-even: none" if math.isnan(break_even) else (
-            f"equally good at P(stop) = {100 * break_even:.0f} %"
+        title = (
+            "break-even: none"
+            if math.isnan(break_even)
+            else (f"equally good at P(stop) = {100 * break_even:.0f} %")
         )
         ax.legend(loc="lower left", fontsize=8, title=title, title_fontsize=8)
     return figure
@@ -129,11 +133,15 @@ def draw_frontier(
         ax.fill_between(x, y, color=colour(0), alpha=0.12, lw=0)
         mark: dict[str, Any] = {"color": colour(1), "marker": "o", "ls": "none"}
         ax.plot([100 * equal[0]], [equal[1] / scale], label="same share of every pool", **mark)
-        most = 1.05 * float(x.max())
+        shown = [share for _, share in demand if 100 * share <= FARTHEST * x.max()]
+        most = 1.05 * max(float(x.max()), *(100 * share for share in shown), 0.0)
         for date, share in demand:
             if 100 * share <= most:
                 ax.axvline(100 * share, color="#777777", ls=":", lw=1.0)
-                ax.annotate(date, (100 * share, 0.02 * float(y.max())), fontsize=8, rotation=90)
+                ax.annotate(
+                    f"demand, {date}", (100 * share, 1.05 * float(y.max())), rotation=90,
+                    fontsize=8, ha="right", va="top",
+                )  # fmt: skip
         ax.set_xlim(0.0, most)
         ax.set_ylim(0.0, 1.1 * float(y.max()))
         ax.set_xlabel("% of the demand at the end that is served")

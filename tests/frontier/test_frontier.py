@@ -90,7 +90,8 @@ def test_frontier_falls_is_concave_and_bounds_equal_shares(rates, share):
     found = frontier(rates)
     served = np.array([each.served for each in found.corners])
     trained = np.array([each.trained_flops_per_s for each in found.corners])
-    assert np.all(np.diff(served) > 0) and np.all(np.diff(trained) <= 1e-9 * trained[0])
+    assert np.all(np.diff(served) > 0)
+    assert np.all(np.diff(trained) <= 1e-9 * trained[0])
     slopes = np.diff(trained) / np.diff(served)
     assert all(b <= a + 1e-6 * abs(a) for a, b in pairwise(slopes))
     for each in found.corners:
@@ -121,7 +122,11 @@ def test_a_point_of_the_frontier_is_the_optimum_of_its_own_program(rates, at):
 )
 def test_bad_rates_are_refused(change, message):
     given_rates = {
-        "chips": [1.0], "training": [[1.0]], "mix": [1.0], "serving": [[1.0]], "demand": [1.0],
+        "chips": [1.0],
+        "training": [[1.0]],
+        "mix": [1.0],
+        "serving": [[1.0]],
+        "demand": [1.0],
     }
     with pytest.raises(InputError, match=message):
         FleetRates(**{name: np.array(value) for name, value in {**given_rates, **change}.items()})

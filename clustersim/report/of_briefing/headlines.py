@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from clustersim.briefing.answer import BriefingAnswer
 from clustersim.briefing.options import Option
+from clustersim.frontier import best_assignment
 from clustersim.outlook.fan import Fan, Missed
 from clustersim.outlook.outlook import CaseOutlook
-from clustersim.units import format_money, format_number, format_percent
+from clustersim.units import format_money, format_number, format_percent, listed
 from clustersim.units.formats import format_quantity
 
 __all__ = ["briefing_caveats", "changes_choice", "days_text", "headlines", "rate"]
 
 MOST_SAMPLING_ERROR = 0.03
 """Sampling error of a mean, relative to it, above which the page says so."""
-DAY_S = 86400.0
+TRILLION = 1e12
 
 
 def rate(flop_per_s: float) -> str:
@@ -74,12 +76,12 @@ def _purchase(answer: BriefingAnswer) -> str:
     gain = float(best.training.end.mean[0] / answer.base.end.mean[0] - 1.0)
     left = budget - best.spent_cny
     text = (
-        f"Of {format_money(budget)}, “{best.name}” gives most: {_mean(best.training.end)}, "
-        f"{format_percent(gain, 0)} more than without purchases"
+        f"With {format_money(budget)}, “{best.name}” gives most: {_mean(best.training.end)}, "
+        f"{format_percent(gain, 0)} more than without purchases, for {_billions(best.spent_cny)}"
     )
     if left > 0.01 * budget:
         text += (
-            f"; supply binds and not money: {format_money(left)} are left over because no more "
+            f"; supply limits it, not money: {_billions(left)} are left because no more of these "
             "chips can be bought"
         )
     return f"{text}. Next is “{others[0].name}” with {_mean(others[0].training.end)}."
@@ -87,7 +89,7 @@ def _purchase(answer: BriefingAnswer) -> str:
 
 def _stop(answer: BriefingAnswer) -> str:
     divided, stop = answer.divided, answer.file.spec.stop
-    first, second = divided.pools
+    first, second = (answer.file.chip_of(pool) for pool in divided.pools)
     found = divided.break_even
     known = f"(assumed: {format_percent(stop.probability, 0)})"
     if math.isnan(found.probability):
@@ -110,11 +112,15 @@ def _days(answer: BriefingAnswer) -> str:
     first = answer.file.spec.trainings[0]
     nothing = min(answer.options, key=lambda each: each.spent_cny)
     best = min(answer.options, key=lambda each: each.days)
-    tokens = format_quantity(first.tokens, "count", 3)
-    text = f"A training of {first.name} ({tokens} tokens) takes {_interval(nothing)}"
+    tokens = f"{format_number(first.tokens / TRILLION, 3)} trillion tokens"
+    text = f"A training of {first.name} ({tokens}) takes {_interval(nothing)}"
     if best.days < nothing.days:
         text += f", and with “{best.name}” {_interval(best)}"
     return f"{text}; published trainings took 1.1 to 2.8 times as long as such estimates."
+
+
+def _billions(amount_cny: float) -> str:
+    return format_money(float(f"{amount_cny:.3g}"))
 
 
 def _interval(option: Option) -> str:
@@ -129,7 +135,7 @@ def _serving(answer: BriefingAnswer) -> str:
     first = answer.file.spec.served[0]
     text = (
         f"At the end, the chips that do not train serve {format_percent(equal.served, 0)} of the "
-        f"demand for {_listed([each.name for each in answer.file.spec.served])}"
+        f"demand for {listed([each.name for each in answer.file.spec.served])}"
     )
     at_equal = float(front.trained(np.array([min(equal.served, front.most_served)]))[0])
     gain = at_equal / equal.trained_flops_per_s - 1.0 if equal.trained_flops_per_s > 0 else 0.0
@@ -147,10 +153,6 @@ def _serving(answer: BriefingAnswer) -> str:
 
 def _served_interval(answer: BriefingAnswer) -> tuple[float, float]:
     """Return the most that is served with the ends of the 90 % intervals of all serving rates."""
-    from dataclasses import replace
-
-    from clustersim.frontier import best_assignment
-
     rates = answer.fleet.rates
     low, high = (
         best_assignment(
@@ -161,17 +163,13 @@ def _served_interval(answer: BriefingAnswer) -> tuple[float, float]:
     return low, high
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def changes_choice(answer: BriefingAnswer, option: Option) -> str:
     """Return what would have to be true for an option to be the best one."""
     found = option.against_best
     if found is None:
-        return "best at the assumed probability of a stop"
+        return f"it is, at P(stop) {format_percent(answer.file.spec.stop.probability, 0)}"
     if math.isnan(found.probability):
-        return "nothing about the stop: less in both cases"
+        return "never: less with and without a stop"
     side = "above" if found.better_below == "a" else "below"
     return f"P(stop) {side} {format_percent(found.probability, 0)}"
 

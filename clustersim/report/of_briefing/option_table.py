@@ -7,7 +7,7 @@ import pandas as pd
 from clustersim.briefing.answer import BriefingAnswer
 from clustersim.briefing.options import Option
 from clustersim.report.of_briefing.headlines import changes_choice, days_text, rate
-from clustersim.units import format_count, format_money, format_percent
+from clustersim.units import format_money, format_percent
 from clustersim.units.formats import format_quantity
 
 __all__ = ["HEADINGS", "option_rows", "option_table"]
@@ -19,9 +19,9 @@ HEADINGS = (
     "power",
     "training at the end",
     "days of {training}",
-    "served of demand",
-    "P(target missed)",
-    "best if",
+    "demand served",
+    "P(miss)",
+    "best if …",
 )
 
 
@@ -36,18 +36,22 @@ def option_rows(answer: BriefingAnswer) -> tuple[tuple[str, ...], list[tuple[str
 def _row(answer: BriefingAnswer, option: Option) -> tuple[str, ...]:
     end, missed = option.training.end, option.training.missed
     assert missed is not None, "a briefing has a target"
-    chips = [f"{format_count(n)} {pool}" for pool, n in option.chips.items() if n]
+    chips = [f"{n:,} {answer.file.chip_of(pool)}" for pool, n in option.chips.items() if n]
     return (
         option.name,
         ", ".join(chips) or "none",
-        format_money(option.spent_cny),
+        format_money(float(f"{option.spent_cny:.3g}")),
         format_quantity(option.power_w, "power", 3),
-        f"{rate(end.mean[0])} ({rate(end.p10[0])} to {rate(end.p90[0])})",
+        f"{rate(end.mean[0])} (P10 {_number(end.p10[0])}, P90 {_number(end.p90[0])})",
         days_text(option.days),
         format_percent(option.served_share, 0),
         format_percent(missed.probability, 0),
         changes_choice(answer, option),
     )
+
+
+def _number(flop_per_s: float) -> str:
+    return rate(flop_per_s).split()[0]
 
 
 def option_table(answer: BriefingAnswer) -> pd.DataFrame:

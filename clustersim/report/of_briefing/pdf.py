@@ -65,9 +65,7 @@ def _pages(content: Content, scale: float) -> FPDF:
     return pdf
 
 
-def _line(
-    pdf: FPDF, text: str, size: float, *, bold: bool = False, muted: bool = False
-) -> None:
+def _line(pdf: FPDF, text: str, size: float, *, bold: bool = False, muted: bool = False) -> None:
     pdf.set_font(_FAMILY, "B" if bold else "", size)
     pdf.set_text_color(*(_MUTED if muted else (0, 0, 0)))
     pdf.multi_cell(0, size * 0.46, text, align="L", new_x="LMARGIN", new_y="NEXT")
@@ -102,9 +100,7 @@ def _png(drawn: Drawn) -> BytesIO:
     return data
 
 
-def _table(
-    pdf: FPDF, headings: Sequence[str], rows: Sequence[Sequence[str]], size: float
-) -> None:
+def _table(pdf: FPDF, headings: Sequence[str], rows: Sequence[Sequence[str]], size: float) -> None:
     pdf.set_font(_FAMILY, "", size)
     pdf.set_text_color(0, 0, 0)
     pdf.set_draw_color(200, 205, 210)
@@ -125,7 +121,7 @@ def _table(
 def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[float, ...]:
     """Return widths in proportion to the texts, between those of 9 and 30 characters."""
     longest = (
-        max(max(len(word) for word in heading.split()), *(len(row[k]) for row in rows))
+        max(1.3 * max(len(word) for word in heading.split()), *(len(row[k]) for row in rows))
         for k, heading in enumerate(headings)
     )
     return tuple(float(min(30, max(9, each))) for each in longest)

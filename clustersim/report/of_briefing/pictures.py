@@ -36,6 +36,8 @@ def briefing_pictures(answer: BriefingAnswer) -> tuple[Drawn, ...]:
     """Return the figures of a briefing."""
     spec, divided, equal = answer.file.spec, answer.divided, answer.equal
     first, stop = spec.trainings[0], spec.stop
+    chips = tuple(answer.file.chip_of(pool) for pool in divided.pools)
+    stopped = ", ".join(answer.file.chip_of(pool) for pool in stop.pools)
     corners = answer.frontier.corners
     return (
         Drawn(
@@ -52,11 +54,11 @@ def briefing_pictures(answer: BriefingAnswer) -> tuple[Drawn, ...]:
         ),
         Drawn(
             "budget",
-            f"The budget divided between {divided.pools[0]} and {divided.pools[1]}",
-            f"A stop on {stop.at} ends the supply of {', '.join(stop.pools)}; what is paid is "
+            f"The budget divided between {chips[0]} and {chips[1]}",
+            f"A stop on {stop.at} ends the supply of {stopped}; what is paid for later lots is "
             "lost. Limits on the number of chips are left out here.",
             draw_divided_budget(
-                divided.pools,
+                (chips[0], chips[1]),
                 divided.shares,
                 divided.with_stop,
                 divided.without_stop,
