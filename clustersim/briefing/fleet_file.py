@@ -222,11 +222,12 @@ def read_fleet_file(path: str | Path, changes: Mapping[str, Any] | None = None) 
     pools = fleet.get("pools") if isinstance(fleet, Mapping) else None
     if not isinstance(pools, Mapping):
         raise InputError(found, "fleet.pools: is missing; a briefing is about a fleet")
-    problems = []
     cases = data.get("cases") or {}
-    for case in [*([spec.base] if spec.base else []), *spec.cases]:
-        if case not in cases:
-            problems.append(f"{_SECTION}.cases: {unknown_name('case', case, list(cases))}")
+    problems = [
+        f"{_SECTION}.cases: {unknown_name('case', case, list(cases))}"
+        for case in [*([spec.base] if spec.base else []), *spec.cases]
+        if case not in cases
+    ]
     named = [("purchases", pool) for pool in spec.purchases]
     named += [("stop.pools", pool) for pool in spec.stop.pools]
     for where, pool in named:

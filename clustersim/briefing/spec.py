@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from clustersim.files import FileModel
 from clustersim.training.named_trainings import Count, NamedTraining
@@ -65,7 +65,7 @@ class Demand(FileModel):
 class Purchase(FileModel):
     """How chips that the budget buys arrive; other keys are those of deliveries."""
 
-    model_config = {**FileModel.model_config, "extra": "allow"}
+    model_config = ConfigDict(extra="allow")
 
     at: Text = Field(description="date of the first lot")
     at_most: int | None = Field(

@@ -12,9 +12,9 @@ from clustersim.console import write_json
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-Write one page about a fleet, as HTML and PDF, from the sections `fleet` and `briefing` of a file: five
-sentences with numbers and intervals, four figures, a table of what the budget can buy, and caveats.
-docs/briefing.md describes the section and the method."""
+Write one page about a fleet, as HTML and PDF, from the sections `fleet` and `briefing` of a file:
+five sentences with numbers and intervals, four figures, a table of what the budget can buy, and
+caveats. docs/briefing.md describes the section and the method."""
 EXAMPLES = """\
 example:
   clustersim briefing experiments/fleet_2026.yaml --out out/briefing
