@@ -84,9 +84,9 @@ def with_fleet_again(tree: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[
     fleet : mapping
         The fleet from which its cluster and its supply follow.
     """
-    kept = {key: value for key, value in tree.items() if key != "cluster"}
-    own = {key: value for key, value in (kept.pop("supply", None) or {}).items()
-           if key not in _DERIVED}  # fmt: skip
+    kept = {key: value for key, value in tree.items() if key not in ("cluster", "supply")}
+    supply = tree.get("supply") or {}
+    own = {key: value for key, value in supply.items() if key not in _DERIVED}
     return {**kept, **({"supply": own} if own else {}), FLEET: copy.deepcopy(dict(fleet))}
 
 

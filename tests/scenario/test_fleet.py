@@ -15,6 +15,7 @@ from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.scenario.scenario import Scenario, define_scenario
+from clustersim.topology import resolve_cluster
 
 REPORTED = Path(__file__).parents[2] / "experiments" / "fleet_2026.yaml"
 ORDERS = {"first": {"chips": 100, "at": "2026-02-01", "lots": 2, "every": "10 d"}}
@@ -244,3 +245,16 @@ def test_cases_of_the_fleet_as_reported() -> None:
         bought = int(80e9 / (8 * price[1]))
         had = 30_000 // 8 if chip == "910B" else 0
         assert sizes[case][chip.lower()] == pytest.approx(0.4 * (bought + had), abs=1)
+
+
+@pytest.mark.parametrize("name", ["fleet_2026", "fleet_2026_shares", "fleet_2026_memory"])
+def test_every_case_can_be_built(name: str) -> None:
+    """Its pools fit on their fabrics, and its supply fits its pools."""
+    file = REPORTED.parent / f"{name}.yaml"
+    for case in read_yaml(file)["cases"]:
+        found = cs.load_scenario(file, {"case": case})
+        assert found.scenario.supply is not None
+        catalogue = cs.load_catalogue(*found.scenario.catalogue)
+        cluster = cs.compile_cluster(resolve_cluster(found.scenario.cluster, catalogue))
+        nodes = cs.nodes_over_time(found.scenario.supply, cluster, cs.Streams(1), catalogue)
+        assert set(nodes["pool"]) == {pool.name for pool in cluster.pools}
