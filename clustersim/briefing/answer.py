@@ -20,13 +20,14 @@ from clustersim.briefing.options import (
 )
 from clustersim.briefing.service import ServedFleet, demand_per_s, served_fleet
 from clustersim.frontier import Assignment, Frontier, frontier, proportional
-from clustersim.outlook.loss_factor import loss_factor
+from clustersim.outlook.loss_factor import LossFactor, loss_factor
 from clustersim.outlook.outlook import DRAWS, MODEL_DRAWS, CaseOutlook, Outlook, outlook
+from clustersim.scenario.scenario import LoadedScenario
 from clustersim.training.named_trainings import NamedTrainings, compare_trainings
 
-__all__ = ["BriefingAnswer", "answer_briefing"]
+__all__ = ["BriefingAnswer", "answer_briefing", "briefing_loss"]
 
-REPLICATIONS = 4
+REPLICATIONS, QUICK_REPLICATIONS = 4, 2
 QUICK_DRAWS = 400
 
 
@@ -81,28 +82,49 @@ class BriefingAnswer:
         return max(self.options, key=lambda each: float(each.training.end.mean[0]))
 
 
+def briefing_loss(
+    file: FleetFile,
+    *,
+    quick: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LossFactor:
+    """Return the loss factor from full runs of all cases, or of the base only for a quick one.
+
+    `workers` and `progress` are those of :func:`~clustersim.outlook.loss_factor.loss_factor`.
+    """
+    cases = dict(list(_cases(file).items())[: 1 if quick else None])
+    replications = QUICK_REPLICATIONS if quick else REPLICATIONS
+    return loss_factor(cases, replications=replications, workers=workers, progress=progress)
+
+
+def _cases(file: FleetFile) -> dict[str, LoadedScenario]:
+    """Return the base and the other cases, by name."""
+    others = {case: file.version(case) for case in file.spec.cases}
+    return {file.spec.base or "base": file.version(), **others}
+
+
 def answer_briefing(
     file: FleetFile,
+    loss: LossFactor,
     *,
     draws: int | None = None,
     seed: int | None = None,
     quick: bool = False,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> BriefingAnswer:
     """Compute all numbers of a briefing.
 
     Parameters
     ----------
     file : FleetFile
+    loss : LossFactor
+        From :func:`briefing_loss`.
     draws : int, optional
         Default: 10,000, and 400 for a quick one.
     seed : int, optional
         Default: that of the file.
     quick : bool
-        Whether to draw and run less, for a look at the page.
-    workers, progress : optional
-        For the full runs of the loss factor.
+        Whether to draw less, for a look at the page.
 
     Raises
     ------
@@ -111,13 +133,7 @@ def answer_briefing(
     """
     spec = file.spec
     n_draws = (QUICK_DRAWS if quick else DRAWS) if draws is None else draws
-    names = [spec.base or "base", *spec.cases]
-    versions = [file.version(), *(file.version(case) for case in spec.cases)]
-    cases = dict(zip(names, versions, strict=True))
-    run = dict(list(cases.items())[:1]) if quick else cases
-    loss = loss_factor(
-        run, replications=2 if quick else REPLICATIONS, workers=workers, progress=progress
-    )
+    cases = _cases(file)
     model_draws = 4 if quick else MODEL_DRAWS
     found = outlook(
         cases,
@@ -140,7 +156,7 @@ def answer_briefing(
         ),
         file.path.parent,
     )
-    horizon_s = float(versions[0].scenario.horizon or 0.0)
+    horizon_s = float(next(iter(cases.values())).scenario.horizon or 0.0)
     fleet = served_fleet(file, horizon_s, float(found.cases[0].loss[-1]))
     shares = [file.training_share(pool) for pool in fleet.pools]
     share = float(np.average(shares, weights=fleet.rates.chips))

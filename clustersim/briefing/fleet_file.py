@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.extended import read_extended
 from clustersim.files import FileModel, validate
 from clustersim.scenario.cases import apply_case
-from clustersim.scenario.changes import set_path
+from clustersim.scenario.changes import change_items, set_path
 from clustersim.scenario.dates import calendar_of, time_s
 from clustersim.scenario.platform import open_platform
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
@@ -196,15 +196,16 @@ class FleetFile:
         return {path: self.spec.purchases[pool].delivery(chips)}
 
 
-def read_fleet_file(path: str | Path, changes: Mapping[str, Any] | None = None) -> FleetFile:
+def read_fleet_file(path: str | Path, changes: Mapping[str, Any] | Sequence[str] = ()) -> FleetFile:
     """Read a fleet file with a section `briefing`.
 
     Parameters
     ----------
     path : str or Path
         The file, or the name of a file in the folder ``experiments``.
-    changes : mapping, optional
-        Changes of the file by dotted path, those of the section included.
+    changes : mapping or sequence of str
+        ``{"briefing.stop.probability": 0.5}`` or ``["briefing.stop.probability=0.5"]``: changes of
+        the file, the section included.
 
     Raises
     ------
@@ -213,7 +214,7 @@ def read_fleet_file(path: str | Path, changes: Mapping[str, Any] | None = None) 
     """
     found = existing_file(path, within="experiments")
     data = read_extended(found)
-    for where, value in (changes or {}).items():
+    for where, value in change_items(changes):
         set_path(data, where, value, found.parent)
     if not isinstance(data.get(_SECTION), Mapping):
         raise InputError(found, f"{_SECTION}: is missing; it says what the page answers")

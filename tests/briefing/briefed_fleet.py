@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from clustersim.briefing.fleet_file import FleetFile, read_fleet_file
 from tests.outlook.small_fleet import SMALL
 
-__all__ = ["BRIEFING", "briefed"]
+__all__ = ["BRIEFING", "briefed", "briefed_data"]
 
 BRIEFING: dict[str, Any] = {
     "title": "What should a small company buy?",
@@ -53,15 +53,20 @@ BRIEFING: dict[str, Any] = {
 }
 
 
-def briefed(folder: Path, changes: Mapping[str, Any] | None = None) -> FleetFile:
-    """Write the file into a folder and read it, with changes of the section."""
+def briefed_data(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the content of the file, with changes of the section."""
     data = copy.deepcopy(SMALL)
     data["fleet"]["purchases"] = {"budget": "60e6 CNY"}
     data["money"] = {"pools": {"h200": {"price": "200000 CNY"}, "910c": {"price": "150000 CNY"}}}
     data["cases"] = {"as planned": {}, "no H200": {"fleet.pools.h200.deliveries.first.chips": 0}}
     data["briefing"] = {**copy.deepcopy(BRIEFING), **(changes or {})}
+    return data
+
+
+def briefed(folder: Path, changes: Mapping[str, Any] | None = None) -> FleetFile:
+    """Write the file into a folder and read it, with changes of the section."""
     path = folder / "fleet.yaml"
     yaml = YAML(typ="safe")
     yaml.sort_base_mapping_type_on_output = False
-    yaml.dump(data, path)
+    yaml.dump(briefed_data(changes), path)
     return read_fleet_file(path)

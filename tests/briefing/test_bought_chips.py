@@ -11,7 +11,7 @@ from tests.briefing.briefed_fleet import BRIEFING, briefed
 
 
 def test_rest_of_the_budget_goes_to_the_next_pool(tmp_path):
-    """60 million: 200 H200 (the most) for 40 million, 20 million buy 133 910C, in nodes of 8: 128."""
+    """60 million: 200 H200 (the most) for 40; the other 20 buy 133 910C, in nodes of 8: 128."""
     file = briefed(tmp_path)
     assert file.budget_cny == 60e6
     assert file.cost("h200").price_cny == 200_000
@@ -43,7 +43,10 @@ def test_bought_chips_arrive_with_the_share_that_trains(tmp_path):
     ("changes", "message"),
     [
         ({"base": "as plannned"}, "did you mean 'as planned'"),
-        ({"purchases": {**BRIEFING["purchases"], "h20": {"at": "30 d"}}}, "unknown pool 'h20'; did you mean 'h200'"),
+        (
+            {"purchases": {**BRIEFING["purchases"], "h20": {"at": "30 d"}}},
+            "unknown pool 'h20'; did you mean 'h200'",
+        ),
         ({"options": {"a": {"h200": 0.7, "910c": 0.7}, "b": {}}}, "at most 1"),
         ({"options": {"a": {"tpu": 1.0}, "b": {}}}, "lacks pools of options: tpu"),
         ({"between": ["h200", "h200"]}, "two different pools"),

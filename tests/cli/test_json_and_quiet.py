@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from clustersim import console
 from clustersim.cli.main import COMMANDS, main
+from tests.briefing.briefed_fleet import briefed_data
 from tests.cli.small_inputs import PLAN, SCENARIO
 from tests.outlook.small_fleet import SMALL
 
@@ -38,6 +39,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "study": ["study.yaml", "--workers", "1", "--format", "svg", "--out", "study"],
     "plan": ["plan.yaml", "--format", "svg", "--out", "plan"],
     "outlook": ["fleet.yaml", *OUTLOOK, "--out", "outlook"],
+    "briefing": ["briefed.yaml", "--quick", "--draws", "64", "--workers", "1", "--out", "briefing"],
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "time_to_train": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
@@ -78,6 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(path)
     Path("jobs.csv").write_text(GOOD)
     trees = {"scenario": SCENARIO, "study": STUDY, "plan": PLAN, "fleet": SMALL}
+    trees |= {"briefed": briefed_data()}
     for name, tree in trees.items():
         YAML(typ="safe", pure=True).dump(tree, Path(f"{name}.yaml"))
     yield path
@@ -172,7 +175,8 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
 
 def test_quiet(results: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed if nothing is wrong, but documents and JSON are."""
-    for name in set(results) - {"run", "replay", "study", "plan", "outlook", "what_if", "timeline"}:
+    of_folders = {"run", "replay", "study", "plan", "outlook", "briefing", "what_if", "timeline"}
+    for name in set(results) - of_folders:
         assert tried(name, "--quiet") == 0
         printed = capsys.readouterr()
         assert bool(printed.out) == (name in DOCUMENTS), name

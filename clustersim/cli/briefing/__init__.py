@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from clustersim.cli.options import whole_number
+from clustersim.cli.options import add_changes, whole_number
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
 
@@ -44,27 +44,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
     )
+    add_changes(parser, " of the file, such as briefing.stop.probability=0.5")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.briefing.answer import answer_briefing
+    from clustersim.briefing.answer import answer_briefing, briefing_loss
     from clustersim.briefing.fleet_file import read_fleet_file
     from clustersim.outputs import new_folder
     from clustersim.report.of_briefing.written import write_briefing
 
-    file = read_fleet_file(args.file)
+    file = read_fleet_file(args.file, args.changes)
     with new_folder(args.out) as folder:
         with progress_of("run", "runs") as progress:
-            answer = answer_briefing(
-                file,
-                draws=args.draws,
-                seed=args.seed,
-                quick=args.quick,
-                workers=args.workers,
-                progress=progress,
-            )
+            loss = briefing_loss(file, quick=args.quick, workers=args.workers, progress=progress)
+        answer = answer_briefing(file, loss, draws=args.draws, seed=args.seed, quick=args.quick)
         data = write_briefing(answer, folder)
         files = sorted(path.name for path in folder.iterdir())
     for number, sentence in enumerate(data["headlines"], 1):
