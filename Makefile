@@ -1,5 +1,6 @@
 # make setup   virtual environment with pinned dependencies and the package
 # make run     the main job: the capacity of a mixed fleet (about two minutes on two cores)
+# make briefing  one page about the fleet of 2026, as HTML and PDF (about ten minutes)
 # make test    the tests; a part of them: make test TESTS=tests/topology
 # make verify  the long and statistical tests; FULL=1 also runs those with full counts
 # make lint    style, types and imports
@@ -21,7 +22,7 @@ READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 EXPERIMENTS := $(filter-out workload_models,$(basename $(notdir $(wildcard experiments/*.py))))
 QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
-.PHONY: setup run test verify lint package quick-experiments $(QUICK) docs bench clean
+.PHONY: setup run briefing test verify lint package quick-experiments $(QUICK) docs bench clean
 
 setup: $(READY)
 
@@ -35,6 +36,9 @@ $(READY): pyproject.toml constraints.txt
 
 run: setup
 	$(BIN)/python experiments/capacity_vs_load.py
+
+briefing: setup
+	$(BIN)/clustersim briefing experiments/fleet_2026.yaml --out out/briefing-$$(date +%s)
 
 # Reading 200 files of tests takes half as long where Python has compiled them before.
 test verify: export PYTHONDONTWRITEBYTECODE :=

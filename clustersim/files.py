@@ -21,6 +21,7 @@ from clustersim.shipped import missing_file
 
 __all__ = [
     "FileModel",
+    "not_required",
     "parse_yaml",
     "read_yaml",
     "validate",
@@ -47,6 +48,19 @@ class FileModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_without_examples
     )
+
+
+def not_required(*names: str) -> ConfigDict:
+    """Return the settings of a format whose fields `names` are filled in from elsewhere.
+
+    Its JSON Schema, by which editors check a file, does not require them.
+    """
+
+    def relaxed(schema: dict[str, Any]) -> None:
+        _without_examples(schema)
+        schema["required"] = [each for each in schema.get("required", ()) if each not in names]
+
+    return ConfigDict(json_schema_extra=relaxed)
 
 
 class _PlainConstructor(SafeConstructor):

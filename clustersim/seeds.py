@@ -75,6 +75,23 @@ class Streams:
         generator = _generator(self.seed, _words(purpose))
         return float(nested_uniforms(generator, self.replication + 1)[0, self.replication])
 
+    def stratified_over(self, purpose: str, count: int) -> Floats:
+        """Return the numbers of :meth:`stratified` for the replications 0 to `count` - 1.
+
+        Returns
+        -------
+        float64 array (count,)
+
+        Examples
+        --------
+        >>> from clustersim import Streams
+        >>> together = Streams(7).stratified_over("slip", 3)
+        >>> bool(together[2] == Streams(7, replication=2).stratified("slip"))
+        True
+        """
+        generator = _generator(self.seed, _words(purpose))
+        return np.asarray(nested_uniforms(generator, count)[0], dtype=np.float64)
+
     def stratified_numbers(self, purpose: str, count: int) -> Floats:
         """Return several uniform random numbers, each stratified over the first 1,024 replications.
 

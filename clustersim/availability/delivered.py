@@ -65,9 +65,10 @@ def delivered_node_s(
     Examples
     --------
     >>> import clustersim as cs
-    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
+    >>> from clustersim.topology import resolve_cluster
+    >>> scenario = cs.load_scenario("fleet_2026").scenario
     >>> catalogue = cs.load_catalogue()
-    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
+    >>> cluster = cs.compile_cluster(resolve_cluster(scenario.cluster, catalogue))
     >>> year = np.array([365 * 86400.0])
     >>> run, mean = delivered_node_s(scenario.supply, cluster, catalogue, cs.Streams(1), year)
     >>> run.shape, mean.shape

@@ -2,39 +2,110 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from clustersim.availability.production import Memory, Output
+from clustersim.availability.production import Memory, Output, Rate
 from clustersim.availability.supply import Shipment
-from clustersim.files import FileModel
+from clustersim.errors import unknown_name
+from clustersim.files import FileModel, not_required
 from clustersim.topology import MOST_CHIPS, DatacenterNetwork, PoolName
 from clustersim.topology.spec import FabricSpec, ScaleUp
-from clustersim.units import Bandwidth
+from clustersim.units import Bandwidth, Duration, Money, Power
+from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["FleetPool", "FleetSpec", "MadeChips", "OrderedChips"]
+__all__ = [
+    "FleetMemory",
+    "FleetPool",
+    "FleetSpec",
+    "FoundryTerms",
+    "MadeChips",
+    "OrderedChips",
+    "Purchases",
+]
 
 Name = Annotated[str, Field(min_length=1)]
 Chips = Annotated[int, Field(ge=0, le=MOST_CHIPS)]
+Probability = Annotated[float, Field(gt=0, le=1)]
 Confidence = Literal["confirmed", "reported", "disputed", "assumption"]
 
 
-class OrderedChips(Shipment):
+class _KeyIsName(FileModel):
+    """An entry of a mapping: its key is its name."""
+
+    @model_validator(mode="after")
+    def _no_second_name(self) -> Self:
+        if getattr(self, "name", None) is not None:
+            raise ValueError("name: is not allowed, because the key of the entry is its name")
+        return self
+
+
+class OrderedChips(_KeyIsName, Shipment):
     """Chips that are delivered."""
 
     chips: Chips = Field(description="number of chips, of the whole fleet; 0 for no delivery")
     confidence: Confidence | None = Field(None, description="how well the numbers are known")
 
 
-class MadeChips(Output):
+class FoundryTerms(FileModel):
+    """What a foundry offers: defaults for the chips that it makes, and the HBM that it brings."""
+
+    at: Duration | None = Field(None, ge=0, description="start of the output")
+    ramp: Duration | None = Field(
+        None, ge=0, description="time over which the output rises linearly from 0"
+    )
+    slip: DurationDistribution | None = Field(None, description="delay of the start of the output")
+    chips_per_month: Rate | None = Field(None, description="capacity: a number, or steps in time")
+    usable: float | None = Field(None, gt=0, le=1, description="share of usable chips (yield)")
+    until: Duration | None = Field(
+        None, ge=0, description="end of the output, for example by a rule"
+    )
+    stacks_per_month: float | None = Field(
+        None,
+        ge=0,
+        le=1e12,
+        description="HBM stacks that come with the foundry, if `memory` does not state them",
+    )
+    confidence: Confidence | None = Field(None, description="how well the numbers are known")
+    source: str = Field("", description="source of the numbers, or assumption")
+
+
+_TERMS = ("at", "ramp", "slip", "chips_per_month", "usable", "until")
+"""Fields of the chips made that a foundry's terms supply."""
+
+
+class MadeChips(_KeyIsName, Output):
     """Chips that a foundry makes for the fleet."""
+
+    model_config = not_required("at", "chips_per_month")
 
     chips: Chips = Field(
         description="number of chips made; if several foundries make chips for a pool, they stop "
         "when all of them together have made the sum of their numbers"
     )
     confidence: Confidence | None = Field(None, description="how well the numbers are known")
+
+
+class FleetMemory(Memory):
+    """Supply of HBM for all chips that are made; its stacks may come with the foundries."""
+
+    model_config = not_required("stacks_per_month")
+
+
+class Purchases(FileModel):
+    """What limits purchases, for plans that name the fleet's file."""
+
+    budget: Money | None = Field(None, description="money for purchases")
+    power: Power | list[Power] | None = Field(
+        None, description="power of all nodes without cooling: a number, or one per quarter"
+    )
+    probabilities: dict[Name, Probability] = Field(
+        default_factory=dict, description="probability of each case that a plan considers"
+    )
+    confidence: Confidence | None = Field(None, description="how well the numbers are known")
+    source: str = Field("", description="source of the numbers, or assumption")
 
 
 class FleetPool(FileModel):
@@ -80,13 +151,60 @@ class FleetSpec(FileModel):
 
     All numbers of chips, and the supply of memory, are those of the whole fleet. From them follow
     the `cluster` of a scenario and the deliveries, the production and the memory of its `supply`.
+    What a foundry's terms supply is filled in when the data are read, so `foundry` is the one key
+    that changes date, yield and memory together; what `made` and `memory` state themselves applies
+    with every foundry.
     """
 
     training_share: float = Field(
         1.0, ge=0, le=1, description="share of each pool that trains; the rest is not simulated"
     )
     pools: dict[PoolName, FleetPool] = Field(min_length=1, description="pools by name")
-    memory: Memory | None = Field(None, description="HBM for all chips that are made")
+    foundries: dict[Name, FoundryTerms] = Field(
+        default_factory=dict,
+        description="terms of foundries by name, for fields that an entry of `made` omits",
+    )
+    memory: FleetMemory | None = Field(None, description="HBM for all chips that are made")
+    purchases: Purchases = Field(Purchases(), description="limits of purchases, for plans")
     datacenter_network: DatacenterNetwork | None = Field(
         None, description="network between pools; by default pools are not connected"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _terms_of_foundries(cls, data: Any) -> Any:
+        return _with_terms(data)
+
+
+def _with_terms(data: Any) -> Any:
+    """Return the data of a fleet in which the terms of foundries are filled in."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("foundries"), Mapping):
+        return data
+    pools = data.get("pools")
+    if not isinstance(pools, Mapping):
+        return data
+    foundries, used, filled = data["foundries"], {}, {}
+    for name, pool in pools.items():
+        filled[name] = pool
+        if not isinstance(pool, Mapping) or not isinstance(pool.get("made"), Mapping):
+            continue
+        made = dict(pool["made"])
+        for key, each in made.items():
+            foundry = each.get("foundry") if isinstance(each, Mapping) else None
+            if foundries and isinstance(foundry, str) and foundry not in foundries:
+                unknown = unknown_name("foundry", foundry, foundries)
+                raise ValueError(f"pools.{name}.made.{key}.foundry: {unknown}")
+            terms = foundries.get(foundry) if isinstance(foundry, str) else None
+            if isinstance(terms, Mapping):
+                used[foundry] = terms
+                made[key] = {**{k: terms[k] for k in _TERMS if k in terms}, **each}
+        filled[name] = {**pool, "made": made}
+    found = {**data, "pools": filled}
+    memory = data.get("memory")
+    if isinstance(memory, Mapping) and memory.get("stacks_per_month") is None:
+        stacks = [each["stacks_per_month"] for each in used.values() if "stacks_per_month" in each]
+        if stacks and all(isinstance(each, int | float) for each in stacks):
+            found["memory"] = {**memory, "stacks_per_month": sum(stacks)}
+        elif not used:
+            found["memory"] = None  # nothing is made
+    return found

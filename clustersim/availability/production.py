@@ -27,9 +27,16 @@ __all__ = [
     "Output",
     "Production",
     "RateStep",
+    "foundry_rate",
     "made_at",
+    "order_of_service",
+    "per_second",
     "production_slips_s",
+    "ramp_steps",
+    "rate_dates",
+    "served",
     "slip_s",
+    "stacks_per_chip",
     "with_purpose",
 ]
 
@@ -215,15 +222,15 @@ def made_at(
         If memory is limited and the number of HBM stacks of a chip is unknown.
     """
     pools = {pool.name: pool for pool in cluster.pools}
-    stacks = _stacks(productions, memory, pools, catalogue)
+    stacks = stacks_per_chip(productions, memory, pools, catalogue)
     flow = _flow(productions, memory, stop_s, slips_s)
-    groups = _order_of_service(productions, memory)
+    groups = order_of_service(productions, memory)
     rows = {name: [k for k, p in enumerate(productions) if p.pool == name] for name in room}
     usable = np.array([production.usable for production in productions])[:, None]
     wanted = {name: nodes * pools[name].chips_per_node for name, nodes in room.items()}
     growing = set(room)
     while True:
-        output = flow.chips * _served(flow.chips * stacks[:, None], flow.memory, groups) * usable
+        output = flow.chips * served(flow.chips * stacks[:, None], flow.memory, groups) * usable
         rates = {name: output[of].sum(axis=0) for name, of in rows.items()}
         full_s = {
             name: float(_time_of(np.array([float(wanted[name])]), flow.edge_s, rates[name])[0])
@@ -253,7 +260,7 @@ def _time_of(chips: Floats, edge_s: Floats, rate: Floats) -> Floats:
         return np.asarray(edge_s[cell] + (chips - made[cell]) / rate[cell], dtype=np.float64)
 
 
-def _stacks(
+def stacks_per_chip(
     productions: Sequence[Production],
     memory: Memory | None,
     pools: Mapping[str, Pool],
@@ -288,27 +295,37 @@ def _flow(
         at_s = production.at + own_slip_s
         end_s = min(production.until or math.inf, stop_s.get(production.pool, math.inf))
         begin_s.append(at_s)
-        rates.append(_foundry(production, at_s, end_s))
-        changes += [at_s, *_dates(production.chips_per_month)]
+        rates.append(foundry_rate(production, at_s, end_s))
+        changes += [at_s, *rate_dates(production.chips_per_month)]
         changes += [end_s] if math.isfinite(end_s) else []
         if production.ramp > 0:
-            steps = int(np.clip(math.ceil(production.ramp / DAY_S), *_RAMP_STEPS))
+            steps = ramp_steps(production)
             changes += np.linspace(at_s, at_s + production.ramp, steps + 1).tolist()
-    changes += [] if memory is None else _dates(memory.stacks_per_month)
+    changes += [] if memory is None else rate_dates(memory.stacks_per_month)
     edge_s = np.unique(np.array(changes))
     # Rates are linear in a cell, so the value at its middle is the mean. The last cell is constant.
     middle_s = np.append((edge_s[:-1] + edge_s[1:]) / 2, edge_s[-1] + DAY_S)
     chips = np.array([rate(middle_s) for rate in rates])
     if memory is None:
         return _Flow(edge_s, chips, np.full(len(edge_s), np.inf))
-    return _Flow(edge_s, chips, memory.share * _per_second(memory.stacks_per_month, middle_s))
+    return _Flow(edge_s, chips, memory.share * per_second(memory.stacks_per_month, middle_s))
 
 
-def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Floats], Floats]:
-    """Return the capacity of a foundry (chips/s) as a function of time."""
+def ramp_steps(production: Production) -> int:
+    """Return the number of equal steps in which a production's ramp rises."""
+    return int(np.clip(math.ceil(production.ramp / DAY_S), *_RAMP_STEPS))
+
+
+def foundry_rate(
+    production: Production, at_s: Floats | float, end_s: Floats | float
+) -> Callable[[Floats], Floats]:
+    """Return the capacity of a foundry (chips/s) as a function of time.
+
+    `at_s` and `end_s` are its start and its end, seconds; arrays must broadcast with the times.
+    """
 
     def rate(time_s: Floats) -> Floats:
-        full = _per_second(production.chips_per_month, time_s)
+        full = per_second(production.chips_per_month, time_s)
         if production.ramp > 0:
             full = full * np.clip((time_s - at_s) / production.ramp, 0.0, 1.0)
         return np.where((time_s >= at_s) & (time_s < end_s), full, 0.0)
@@ -350,19 +367,19 @@ def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Ent
         yield f"{kind} {entry.name or ''} {number} of pool {entry.pool}", entry
 
 
-def _dates(rate: Rate) -> list[float]:
+def rate_dates(rate: Rate) -> list[float]:
     return [step.at for step in rate] if isinstance(rate, list) else []
 
 
-def _per_second(rate: Rate, time_s: Floats) -> Floats:
+def per_second(rate: Rate, time_s: Floats) -> Floats:
     """Evaluate a rate per month at some times; the result is per second."""
     if not isinstance(rate, list):
-        return np.full(len(time_s), rate / MONTH_S)
+        return np.full(np.shape(time_s), rate / MONTH_S)
     step = np.searchsorted([step.at for step in rate], time_s, side="right")
     return np.array([0.0, *(step.per_month / MONTH_S for step in rate)])[step]
 
 
-def _order_of_service(
+def order_of_service(
     productions: Iterable[Production], memory: Memory | None
 ) -> list[npt.NDArray[np.intp]]:
     """Return the indices of productions in groups of equal priority, highest priority first."""
@@ -371,13 +388,23 @@ def _order_of_service(
     return [np.flatnonzero(of == each) for each in np.unique(of)]
 
 
-def _served(need: Floats, memory: Floats, groups: Iterable[npt.NDArray[np.intp]]) -> Floats:
-    """Return the share of each production's need (stacks/s, by cell) that the memory covers."""
-    served = np.ones_like(need)
+def served(need: Floats, memory: Floats, groups: Iterable[npt.NDArray[np.intp]]) -> Floats:
+    """Return the share of each production's need that the memory covers.
+
+    Parameters
+    ----------
+    need : float64 array (productions, ...)
+        Stacks/s, by cell.
+    memory : float64 array (...)
+        Stacks/s.
+    groups : iterable of arrays of int
+        See :func:`order_of_service`.
+    """
+    share = np.ones_like(need)
     left = memory
     for group in groups:
         wanted = need[group].sum(axis=0)
         met = np.minimum(wanted, left)
-        served[group] = np.divide(met, wanted, out=np.ones_like(met), where=wanted > 0)
+        share[group] = np.divide(met, wanted, out=np.ones_like(met), where=wanted > 0)
         left = left - met
-    return served
+    return share

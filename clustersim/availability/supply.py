@@ -40,8 +40,10 @@ __all__ = [
     "Shipment",
     "Supply",
     "arrivals_s",
+    "check_supply",
     "delivered_lots",
     "embargoes_s",
+    "lots_with_purposes",
     "nodes_at",
     "nodes_over_time",
     "room_for_production",
@@ -101,13 +103,19 @@ class Delivery(Shipment):
         return self
 
     def each_lot(self) -> Iterator[Delivery]:
-        """Yield each lot as a delivery; their nodes differ by at most one."""
+        """Yield each lot as a delivery; their nodes differ by at most one.
+
+        Together, they have the usable nodes of the whole delivery: what is rounded off from a lot
+        is added to a later one. The `usable` of a lot is the share of its own nodes, perhaps 0.
+        """
         if self.every is None:
             yield self
             return
         for lot in range(self.lots):
-            nodes = self.nodes * (lot + 1) // self.lots - self.nodes * lot // self.lots
-            own = {"nodes": nodes, "at": self.at + lot * self.every, "lots": 1, "every": None}
+            before, after = (self.nodes * k // self.lots for k in (lot, lot + 1))
+            usable = round(self.usable * after) - round(self.usable * before)
+            own = {"at": self.at + lot * self.every, "lots": 1, "every": None}
+            own |= {"nodes": after - before, "usable": usable / (after - before)}
             yield self.model_copy(update=own)
 
 
@@ -177,7 +185,7 @@ def supplied(
         is limited and the HBM stacks of a chip are unknown, or if the nodes present at the start
         exceed the limits of the site.
     """
-    _check(supply, cluster)
+    check_supply(supply, cluster)
     catalogue = load_catalogue() if catalogue is None else catalogue
     comes_s = arrivals_s(supply, cluster, catalogue, streams)
     leaves_s = _leaves(supply, cluster)
@@ -225,9 +233,10 @@ def nodes_over_time(
     Examples
     --------
     >>> import clustersim as cs
-    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
+    >>> from clustersim.topology import resolve_cluster
+    >>> scenario = cs.load_scenario("fleet_2026").scenario
     >>> catalogue = cs.load_catalogue()
-    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
+    >>> cluster = cs.compile_cluster(resolve_cluster(scenario.cluster, catalogue))
     >>> nodes = cs.nodes_over_time(scenario.supply, cluster, cs.Streams(1), catalogue)
     >>> nodes.columns.to_list()
     ['time_s', 'pool', 'nodes']
@@ -285,7 +294,7 @@ def nodes_at(
         table = nodes_over_time(supply, cluster, streams, catalogue)
         last = table[table["time_s"] <= at_s].groupby("pool")["nodes"].last()
         return np.array([int(last[pool.name]) for pool in cluster.pools], dtype=np.int64)
-    _check(supply, cluster)
+    check_supply(supply, cluster)
     comes_s = arrivals_s(supply, cluster, catalogue, streams)
     there = [
         int(np.sum((comes <= at_s) & (leaves > at_s)))
@@ -323,15 +332,25 @@ def arrivals_s(
 def delivered_lots(supply: Supply, streams: Streams) -> Iterator[tuple[str, Delivery, bool]]:
     """Yield each lot of the deliveries, and whether its delivery takes place.
 
-    The first value identifies the random numbers of its delay; see
-    :func:`~clustersim.availability.production.with_purpose`.
+    The first value identifies the random numbers of its delay; see :func:`lots_with_purposes`.
+    """
+    happens = {}
+    for whole, purpose, lot in lots_with_purposes(supply):
+        if whole not in happens:
+            happens[whole] = lot.probability == 1.0 or streams.stratified(whole) < lot.probability
+        yield purpose, lot, happens[whole]
+
+
+def lots_with_purposes(supply: Supply) -> Iterator[tuple[str, str, Delivery]]:
+    """Yield two texts and a delivery for each lot.
+
+    The texts identify the random numbers that decide whether the whole delivery takes place, and
+    how late the lot is; see :func:`~clustersim.availability.production.with_purpose`.
     """
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
-        happens = delivery.probability == 1.0 or (
-            streams.stratified(f"{purpose}, takes place") < delivery.probability
-        )
         for number, lot in enumerate(delivery.each_lot(), start=1):
-            yield (f"{purpose}, lot {number}" if delivery.lots > 1 else purpose), lot, happens
+            own = f"{purpose}, lot {number}" if delivery.lots > 1 else purpose
+            yield f"{purpose}, takes place", own, lot
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
@@ -375,7 +394,8 @@ def _moved(events: Iterable[Delivery | Retirement], pool: str) -> int:
     return sum(event.nodes for event in events if event.pool == pool)
 
 
-def _check(supply: Supply, cluster: Cluster) -> None:
+def check_supply(supply: Supply, cluster: Cluster) -> None:
+    """Check that a supply and the pools of a cluster fit together; see :func:`supplied`."""
     nodes = {pool.name: pool.n_nodes for pool in cluster.pools}
     made = list(dict.fromkeys(production.pool for production in supply.production))
     first = [] if supply.memory is None else supply.memory.priority

@@ -25,6 +25,8 @@ COMMANDS = (
     "validate",
     "study",
     "plan",
+    "briefing",
+    "outlook",
     "report",
     "explain",
     "estimate",

@@ -14,10 +14,10 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError, named_in
+from clustersim.extended import read_extended
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.spec import Verification
 from clustersim.scenario.changes import set_path
-from clustersim.scenario.extended import read_extended
 from clustersim.scenario.file_names import beside, full_path
 from clustersim.scenario.scenario import define_scenario
 from clustersim.shipped import existing_file

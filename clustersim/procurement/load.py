@@ -11,15 +11,16 @@ from typing import Any
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, named_in, shown
+from clustersim.extended import read_extended, read_version
 from clustersim.files import validate
 from clustersim.performance import CoefficientDraw
 from clustersim.procurement.assumed import assumed_plan, removal_notes
 from clustersim.procurement.checks import check_plan
+from clustersim.procurement.from_fleet import FLEET, with_fleet, with_rest_of_probability
 from clustersim.procurement.spec import PlanSpec
 from clustersim.scenario.catalogue_files import catalogue_paths, with_catalogue
 from clustersim.scenario.changes import change_items, key_of, split_path
 from clustersim.scenario.draws import draw_catalogue, open_draw
-from clustersim.scenario.extended import read_extended, read_version
 from clustersim.scenario.file_names import full_path
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.shipped import existing_file
@@ -54,7 +55,7 @@ class PlanQuestion(Brief):
     >>> import clustersim as cs
     >>> question = cs.load_plan("plan_2026")
     >>> question.spec.quarters, list(question.spec.chips)
-    (4, ['h200', 'h20', '910b', 'seedchip'])
+    (4, ['h200', 'h20', '910b', '910c', 'seedchip'])
     """
 
     spec: PlanSpec
@@ -114,14 +115,20 @@ def load_plan(
     named, path = path, existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
     if small is not None:
-        validate(PlanSpec, small, f"{path}: quick")
+        whole = with_rest_of_probability(with_fleet(small, path, path.parent))
+        validate(PlanSpec, whole, f"{path}: quick")
     removed: dict[str, Any] = {}
-    for key, value in change_items(changes):
+    items = change_items(changes)
+    of_fleet = [each for each in items if split_path(each[0])[0] == FLEET]
+    for key, value in of_fleet:
+        _set(fields, key, value)
+    fields = with_fleet(fields, path, path.parent)
+    for key, value in (each for each in items if each not in of_fleet):
         was = _set(fields, key, value)
         if value is None and was is not None:
             removed[key] = was
     fields = with_catalogue(fields, catalogue_paths(catalogue))
-    question = define_plan(fields, source=path, folder=path.parent)
+    question = _checked(fields, path, path.parent)
     notes = (
         *_preview_notes(question.spec, named, quick=quick),
         *removal_notes(question.spec, removed),
@@ -198,8 +205,12 @@ def define_plan(
         raise InputError("plan", f"{problem}, found {shown(fields)}")
     if isinstance(fields.get("verify"), Mapping):
         fields = {**fields, "verify": with_plain_scenario(fields["verify"], "base")}
-    folder = Path(folder)
-    given = validate(PlanSpec, fields, source)
+    return _checked(with_fleet(fields, source, Path(folder)), source, Path(folder))
+
+
+def _checked(fields: Mapping[str, Any], source: str | Path, folder: Path) -> PlanQuestion:
+    """Check a plan whose fleet file has been read."""
+    given = validate(PlanSpec, with_rest_of_probability(fields), source)
     own = [full_path(folder, each) for each in given.catalogue]
     given = given.model_copy(update={"catalogue": own})
     with named_in(source, "catalogue"):

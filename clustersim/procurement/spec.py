@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from clustersim.array_types import Floats
 from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.costs.money import MOST_CNY
-from clustersim.files import FileModel
+from clustersim.files import FileModel, not_required
 from clustersim.scenario.sections import Performance
 from clustersim.studies.search_spec import Objective
 from clustersim.topology import PoolName
@@ -28,6 +28,7 @@ __all__ = [
     "ChipSpec",
     "DemandClass",
     "Electricity",
+    "FleetOfPlan",
     "Growth",
     "Limits",
     "PlanSpec",
@@ -105,6 +106,16 @@ class Budget(FileModel):
         return self
 
 
+class FleetOfPlan(FileModel):
+    """The fleet file from which a plan takes what it does not state itself."""
+
+    file: Text = Field(description="scenario with a section `fleet`")
+    case: Text | None = Field(None, description="case of the file; by default none")
+    set: dict[Text, Any] = Field(
+        default_factory=dict, description="further changes to the file, by path"
+    )
+
+
 class Electricity(FileModel):
     """Cost of the electricity of working nodes; the defaults are the planning assumptions."""
 
@@ -133,6 +144,8 @@ class Limits(FileModel):
 
 class ChipSpec(FileModel):
     """A chip type that exists at the start or can be bought."""
+
+    model_config = not_required("accelerator")
 
     accelerator: Text = Field(description="a chip in the catalogue")
     price_per_node: Price | None = Field(None, description="price of a node, including the server")
@@ -227,6 +240,14 @@ class ScenarioSupply(FileModel):
 class ScenarioSpec(FileModel):
     """One possible development of the supply."""
 
+    model_config = not_required("probability")
+
+    case: Text | None = Field(
+        None,
+        description="case of the fleet file; its changes come after those of `fleet.case`, and its "
+        "probability is the one that the fleet file states; the scenario without a case and a "
+        "probability has the rest",
+    )
     probability: float = Field(
         gt=0, le=1, description="probability of this scenario; all probabilities sum to 1"
     )
@@ -300,6 +321,11 @@ class PlanSpec(FileModel):
         description="user-defined accelerators and models, as in a scenario",
     )
     performance: Performance = Performance()
+    fleet: FleetOfPlan | None = Field(
+        None,
+        description="fleet file that supplies, by pool, missing chip types, existing and available "
+        "nodes, and also budget, power and probabilities",
+    )
     quarters: int = Field(ge=1, le=40, description="number of quarters that the plan covers")
     decide_first: int = Field(
         1,

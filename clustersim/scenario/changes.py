@@ -173,7 +173,7 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
     key = key_of(here, parts[-1])
     if len(parts) > 1 and isinstance(here.get(key), list) and not isinstance(value, list):
         raise InputError(f"--set {path}", f"{parts[-1]} is a list; set it as a whole")
-    here[key] = path_of_change(folder, path, value)
+    here[key] = path_of_change(folder, path, copy.deepcopy(value))
 
 
 def key_of(mapping: Mapping[Any, Any], part: str) -> Any:

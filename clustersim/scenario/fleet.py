@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, validate
 from clustersim.scenario.file_names import beside
 
-__all__ = ["BRIEFING", "FLEET", "expand_fleet", "fleet_of"]
+__all__ = ["BRIEFING", "FLEET", "expand_fleet", "fleet_of", "with_fleet_again"]
 
 FLEET, BRIEFING = "fleet", "briefing"
 """Sections of a scenario's file that are not part of a single run."""
@@ -71,6 +72,22 @@ def expand_fleet(tree: dict[str, Any], source: str | Path, folder: Path) -> None
         **({"memory": _memory(fleet, parts)} if fleet.memory is not None and made else {}),
     }
     del tree[FLEET]
+
+
+def with_fleet_again(tree: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a scenario with its fleet in place of the parts that follow from it.
+
+    Parameters
+    ----------
+    tree : mapping
+        Data of a scenario after :func:`expand_fleet`.
+    fleet : mapping
+        The fleet from which its cluster and its supply follow.
+    """
+    kept = {key: value for key, value in tree.items() if key not in ("cluster", "supply")}
+    supply = tree.get("supply") or {}
+    own = {key: value for key, value in supply.items() if key not in _DERIVED}
+    return {**kept, **({"supply": own} if own else {}), FLEET: copy.deepcopy(dict(fleet))}
 
 
 def fleet_of(tree: Mapping[str, Any], source: str | Path) -> FleetSpec:

@@ -20,6 +20,7 @@ from clustersim.brief import Brief
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError, shown
+from clustersim.extended import read_extended
 from clustersim.files import validate
 from clustersim.scenario.cases import Cases, apply_case
 from clustersim.scenario.catalogue_files import (
@@ -29,7 +30,6 @@ from clustersim.scenario.catalogue_files import (
 )
 from clustersim.scenario.changes import change_items, set_path
 from clustersim.scenario.dates import with_dates
-from clustersim.scenario.extended import read_extended
 from clustersim.scenario.fleet import expand_fleet
 from clustersim.scenario.log_clock import clock_of_log
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar

@@ -30,7 +30,7 @@ from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.speeds import Speeds
 from clustersim.workload import JobClass, WorkloadSpec
 
-__all__ = ["OfferedWork", "offered_work"]
+__all__ = ["OfferedWork", "job_kinds", "offered_work"]
 
 QUANTILES = 4096
 """Number of representative values for each kind of job."""
@@ -175,7 +175,7 @@ def offered_work(
     InputError
         If no job of the workload can run on the cluster.
     """
-    kinds = pd.concat([_kinds(job_class) for job_class in workload.classes], ignore_index=True)
+    kinds = job_kinds(workload)
     if kinds["vc"].isna().all():
         kinds = kinds.drop(columns="vc")
     partitions = build_partitions(speeds.cluster, Pooled)
@@ -214,8 +214,16 @@ def offered_work(
     return OfferedWork(float(np.nanmin(island_per_s)), offered)
 
 
+def job_kinds(workload: WorkloadSpec) -> pd.DataFrame:
+    """Return one row per job class, size and virtual cluster, with mean duration and tokens.
+
+    The column ``share`` is relative to the shares of the other rows.
+    """
+    return pd.concat([_kinds(job_class) for job_class in workload.classes], ignore_index=True)
+
+
 def _kinds(job_class: JobClass) -> pd.DataFrame:
-    """Return one row per job size and virtual cluster of a class, with mean duration and tokens."""
+    """Return one row per job size and virtual cluster of a class."""
     vcs: dict[Any, float] = dict(job_class.vcs) if job_class.vcs else {None: 1.0}
     rows = [
         {

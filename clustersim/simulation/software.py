@@ -37,7 +37,7 @@ from pydantic import (
     model_validator,
 )
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import InputError, unknown_name
@@ -48,7 +48,16 @@ from clustersim.topology import Cluster
 from clustersim.units import Duration, format_duration
 from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["DatedPort", "Port", "Software", "dated_ports", "with_software"]
+__all__ = [
+    "DatedPort",
+    "Port",
+    "Software",
+    "dated_ports",
+    "port_efficiency",
+    "ports_of_jobs",
+    "slip_purpose",
+    "with_software",
+]
 
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1)]
@@ -145,11 +154,7 @@ class DatedPort:
         The gap to `mature` halves every `halving`:
         ``mature - (mature - efficiency) * 2 ** (-(t - at) / halving)``.
         """
-        port, since = self.port, seconds - self.at_s
-        there = since >= 0
-        gap = port.mature - port.efficiency
-        halvings = 0.0 if port.halving is None else np.where(there, since, 0.0) / port.halving
-        return np.where(there, port.mature - gap * np.exp2(-halvings), 0.0)
+        return port_efficiency(self.port, seconds - self.at_s)
 
     def obstacle(self) -> str:
         """Return the reason why a job submitted before the port is available cannot run."""
@@ -159,6 +164,17 @@ class DatedPort:
         if self.calendar.is_dated:
             at += f" ({self.calendar.text(self.at_s)})"
         return f"its software runs on this chip only from {at} on ({self.port.name})"
+
+
+def port_efficiency(port: Port, since_s: Floats) -> Floats:
+    """Return the speed that a port gives, some seconds after it became available.
+
+    It is a share of the estimate, and 0 before (`since_s` < 0); see :meth:`DatedPort.efficiency`.
+    """
+    there = since_s >= 0
+    gap = port.mature - port.efficiency
+    halvings = 0.0 if port.halving is None else np.where(there, since_s, 0.0) / port.halving
+    return np.where(there, port.mature - gap * np.exp2(-halvings), 0.0)
 
 
 def dated_ports(
@@ -212,9 +228,14 @@ def _date_s(port: Port, streams: Streams) -> float:
         return math.inf
     slip_s = 0.0
     if port.slip is not None:
-        chance = streams.stratified(f"slip of port {port.name}")
+        chance = streams.stratified(slip_purpose(port))
         slip_s = float(port.slip.quantile(np.array([chance]))[0])
     return float(port.at) + slip_s
+
+
+def slip_purpose(port: Port) -> str:
+    """Return the text that identifies the random number of a port's delay."""
+    return f"slip of port {port.name}"
 
 
 def _classes(jobs: pd.DataFrame) -> list[str]:
@@ -269,25 +290,16 @@ def with_software(
     ports : iterable of DatedPort
     """
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
-    models = _canonical_models(jobs, catalogue)
-    classes = jobs["job_class"].astype(object).to_numpy() if "job_class" in jobs else None
-    chips = [catalogue.accelerator(pool.accelerator).name for pool in cluster.pools]
+    dated = list(ports)
+    port_of = ports_of_jobs(jobs, cluster, catalogue, [each.port for each in dated])
     efficiency = np.ones_like(runtimes.run_s)
-    port_of = np.full(runtimes.run_s.shape, -1, dtype=np.int64)
-    obstacles = []
-    for number, dated in enumerate(ports):
-        port = dated.port
-        concerned = np.ones(len(jobs), dtype=bool)
-        for names, column in ((port.models, models), (port.classes, classes)):
-            if names is not None:
-                concerned &= False if column is None else np.isin(column, names)
-        rows = np.flatnonzero(concerned)
-        values = dated.efficiency(submit_s[rows])
-        for pool, chip in enumerate(chips):
-            if port.accelerators is None or chip in port.accelerators:
-                efficiency[pool, rows] = values
-                port_of[pool, rows] = number
-        obstacles.append(dated.obstacle())
+    for number, each in enumerate(dated):
+        concerned = port_of == number
+        rows = np.flatnonzero(concerned.any(axis=0))
+        values = np.zeros(len(jobs))
+        values[rows] = each.efficiency(submit_s[rows])
+        efficiency = np.where(concerned, values, efficiency)
+    obstacles = [each.obstacle() for each in dated]
     with np.errstate(divide="ignore"):
         slowdown = np.where(efficiency > 0, 1.0 / efficiency, np.inf)
     # Without software, even a job of zero work cannot run: 0 * inf must be inf, not NaN.
@@ -303,6 +315,29 @@ def with_software(
         missing_port=missing,
         port_obstacles=tuple(obstacles),
     )
+
+
+def ports_of_jobs(
+    jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue, ports: Sequence[Port]
+) -> Ints:
+    """Return the port that counts for each job on each pool, of shape (pools, jobs).
+
+    It is the index of the last port that applies; -1 if none does and the software is mature. For
+    the parameters, see :func:`with_software`; names are spelled as in the catalogue.
+    """
+    models = _canonical_models(jobs, catalogue)
+    classes = jobs["job_class"].astype(object).to_numpy() if "job_class" in jobs else None
+    chips = [catalogue.accelerator(pool.accelerator).name for pool in cluster.pools]
+    port_of = np.full((len(chips), len(jobs)), -1, dtype=np.int64)
+    for number, port in enumerate(ports):
+        concerned = np.ones(len(jobs), dtype=bool)
+        for names, column in ((port.models, models), (port.classes, classes)):
+            if names is not None:
+                concerned &= False if column is None else np.isin(column, names)
+        for pool, chip in enumerate(chips):
+            if port.accelerators is None or chip in port.accelerators:
+                port_of[pool, concerned] = number
+    return port_of
 
 
 def _canonical_models(jobs: pd.DataFrame, catalogue: Catalogue) -> npt.NDArray[np.object_] | None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
+from clustersim.extended import read_extended
 from clustersim.files import FileModel, read_yaml
 from clustersim.scenario.cases import changed_cases
 from clustersim.scenario.catalogue_files import (
@@ -23,8 +24,8 @@ from clustersim.scenario.catalogue_files import (
 )
 from clustersim.scenario.changes import set_path
 from clustersim.scenario.dates import dated_end
-from clustersim.scenario.extended import read_extended
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
+from clustersim.scenario.fleet import FLEET, with_fleet_again
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
@@ -238,6 +239,8 @@ def open_base(
         )
     written = _written_out(loaded.scenario, folder, named)
     written.pop("plugins", None)  # included in the plugins of the study
+    if tree.get(FLEET) is not None:
+        written = with_fleet_again(written, tree[FLEET])
     window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
     window = _with_dated_ends(window, loaded.scenario, source)
     return Base({**written, **cases}, named, window, plugins, spec.measured_groups, (*spec.asked,))

@@ -12,10 +12,11 @@ import numpy as np
 
 from clustersim.brief import Brief
 from clustersim.errors import InputError, named_in, shown
+from clustersim.extended import read_extended, read_version
 from clustersim.files import validate
 from clustersim.scenario.changes import change_items, split_path
-from clustersim.scenario.extended import read_extended, read_version
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
+from clustersim.scenario.fleet import FLEET
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.scenario import Scenario
 from clustersim.scenario.written import with_plain_scenario
@@ -332,7 +333,8 @@ def _check_points(study: Study) -> None:
     In a large design, only enough points to cover each value of each parameter are checked.
     """
     found: dict[str, str] = {}
-    named = study.base.tree["cluster"].get("pools")
+    tree = study.base.tree
+    named = (tree[FLEET] if FLEET in tree else tree["cluster"]).get("pools")
     pools = {str(name) for name in named} if isinstance(named, dict) else set()
     for point in itertools.islice(_newest_first(study.points), MOST_CHECKED):
         changes = dict(point.changes)

@@ -9,7 +9,7 @@ from typing import Any
 from clustersim.analysis.metrics import METRICS, find_metric, metric_names
 from clustersim.analysis.registry import SESSION, Plugin, load_plugins
 from clustersim.errors import InputError, named_in
-from clustersim.scenario.extended import read_extended
+from clustersim.extended import read_extended
 from clustersim.scenario.file_names import full_path
 from clustersim.shipped import existing_file
 from clustersim.studies.plot_kinds import find_plot_kind

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from clustersim.errors import InputError, check_kind, nearest_hint, unknown_name
+from clustersim.extended import read_extended
 from clustersim.files import read_yaml, validate
 from clustersim.shipped import find_file, shipped_files
 from clustersim.topology.spec import MOST_CHIPS, ClusterSpec, PoolSpec
@@ -69,6 +70,8 @@ def load_cluster(
         )
         first, *others = error.problems
         raise InputError(error.source, [f"{first} ({hint})", *others]) from None
+    if "extends" in tree and (extended := read_extended(path)).get(FLEET) is not None:
+        tree = extended
     if tree.get(FLEET) is not None:
         tree = whole_fleet(tree, catalogue, path, case)
     elif case is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from clustersim.brief import Brief
 from clustersim.errors import ClusterSimError
@@ -300,6 +300,20 @@ class DatacenterNetwork(FileModel):
         return float(self.rates.get(pool, self.rate))
 
 
+def _or_the_name_of_a_fleet(schema: dict[str, Any]) -> None:
+    """Allow, in a file, the name of a fleet file in place of the pools; see `whole_fleet`."""
+    schema["description"] = schema["description"].partition("\n\nExamples\n")[0]
+    schema["required"] = [each for each in schema["required"] if each != "pools"]
+    schema["anyOf"] = [{"required": ["pools"]}, {"required": ["fleet"]}]
+    schema["properties"] |= {
+        "fleet": {
+            "type": "string",
+            "description": "scenario with a section `fleet`, whose chips make up the pools",
+        },
+        "case": {"type": "string", "description": "case of the fleet file; by default none"},
+    }
+
+
 class ClusterSpec(Brief, FileModel):
     """A topology file: one cluster with one or several pools.
 
@@ -310,6 +324,8 @@ class ClusterSpec(Brief, FileModel):
     >>> spec.pools["gpu"].nodes
     16
     """
+
+    model_config = ConfigDict(json_schema_extra=_or_the_name_of_a_fleet)
 
     name: Name = Field(description="short name of the cluster")
     description: str = Field("", description="description of the cluster in one or two sentences")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import InputError, shown, unknown_name
-from clustersim.files import read_yaml
+from clustersim.extended import read_extended
 from clustersim.shipped import existing_file
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def whole_fleet(
     Raises
     ------
     InputError
-        If a file or case is missing, or a number of chips is not a whole number.
+        If a file or case is missing, a chip is not in the catalogue, or a number of chips is not a
+        whole number.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def whole_fleet(
     if isinstance(data[FLEET], str):
         path = existing_file(data[FLEET], Path(source).parent, within="experiments")
         case = data.get("case", case)
-        data, source = read_yaml(path), path
+        data, source = read_extended(path), path
     else:
         kept = ("name", "description", "notes", "sources")
         own = {key: value for key, value in own.items() if key in kept}
@@ -97,15 +98,29 @@ def _pool(name: str, pool: Any, catalogue: Catalogue, source: str | Path) -> dic
     if not isinstance(pool, Mapping) or "accelerator" not in pool:
         raise InputError(source, f"{FLEET}.pools.{name}.accelerator: is missing")
     chips = dict(_chips(name, pool, source))
-    per_node = pool.get("chips_per_node")
-    if per_node is None and catalogue.has_accelerator(pool["accelerator"]):
-        per_node = catalogue.accelerator(pool["accelerator"]).chips_per_node
+    per_node = _chips_per_node(name, pool, catalogue, source)
     total = sum(chips.values())
-    nodes = total // (per_node or 1)
+    nodes = total // per_node
     parts = " + ".join(f"{n:,} {what}" for what, n in chips.items() if n)
     note = f"{parts or 'no chips'}; / {per_node} = {nodes:,} nodes, rounded down"
     own = {key: pool[key] for key in _OF_POOL if key in pool}
     return {**own, "nodes": nodes, "notes": [*pool.get("notes", ()), note]}
+
+
+def _chips_per_node(
+    name: str, pool: Mapping[str, Any], catalogue: Catalogue, source: str | Path
+) -> int:
+    where, chip = f"{FLEET}.pools.{name}", pool["accelerator"]
+    if not isinstance(chip, str) or not catalogue.has_accelerator(chip):
+        unknown = unknown_name("accelerator", chip, catalogue.accelerators)
+        raise InputError(source, f"{where}.accelerator: {unknown}")
+    given = pool.get("chips_per_node")
+    if given is None:
+        return catalogue.accelerator(chip).chips_per_node
+    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        allowed = "must be a whole number, at least 1"
+        raise InputError(source, f"{where}.chips_per_node: {allowed}, found {shown(given)}")
+    return given
 
 
 def _chips(name: str, pool: Mapping[str, Any], source: str | Path) -> Iterator[tuple[str, int]]:

@@ -39,6 +39,8 @@ ACCELERATORS = [
     "B200",
     "P800",
     "810E",
+    "950DT",
+    "950PR",
 ]
 MODELS = [
     "gpt3-175b",
@@ -114,6 +116,7 @@ TABLE_NAMES = {
     "Ascend 910C (package, 2 dies)": "910C",
     "Kunlun P800": "P800",
     "Alibaba Zhenwu 810E / T-Head PPU": "810E",
+    "Ascend 950DT (outlook)": "950DT",
     "B200 SXM (outlook)": "B200",
     "SeedChip": "SeedChip",
 }

@@ -16,7 +16,9 @@ from ruamel.yaml import YAML
 
 from clustersim import console
 from clustersim.cli.main import COMMANDS, main
+from tests.briefing.briefed_fleet import briefed_data
 from tests.cli.small_inputs import PLAN, SCENARIO
+from tests.outlook.small_fleet import SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quiet")]
 
@@ -30,11 +32,14 @@ STUDY: dict[str, Any] = {
     "replications": 1,
     "plots": [{"kind": "curve", "x": "scheduler.policy", "y": "mean_wait_s"}],
 }
+OUTLOOK = ["--draws", "64", "--model-draws", "0", "--replications", "1", "--workers", "1"]
 ARGUMENTS: dict[str, list[str]] = {
     "run": ["scenario.yaml", "--out", "run"],
     "replay": ["jobs.csv", "--policy", "easy", "--accelerators", "16", "--out", "replay"],
     "study": ["study.yaml", "--workers", "1", "--format", "svg", "--out", "study"],
     "plan": ["plan.yaml", "--format", "svg", "--out", "plan"],
+    "outlook": ["fleet.yaml", *OUTLOOK, "--out", "outlook"],
+    "briefing": ["briefed.yaml", "--quick", "--draws", "64", "--workers", "1", "--out", "briefing"],
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "time_to_train": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
@@ -74,7 +79,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path, before = tmp_path_factory.mktemp("commands"), Path.cwd()
     os.chdir(path)
     Path("jobs.csv").write_text(GOOD)
-    for name, tree in (("scenario", SCENARIO), ("study", STUDY), ("plan", PLAN)):
+    trees = {"scenario": SCENARIO, "study": STUDY, "plan": PLAN, "fleet": SMALL}
+    trees |= {"briefed": briefed_data()}
+    for name, tree in trees.items():
         YAML(typ="safe", pure=True).dump(tree, Path(f"{name}.yaml"))
     yield path
     os.chdir(before)
@@ -152,6 +159,8 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
     assert trace["duration_quantiles_s"]["0.5"] == 60.0
     assert trace["offered_load"] == pytest.approx(1440 / 6 / 16)
     assert results["timeline"]["slices"] == 3
+    assert len(results["outlook"]["months"]) == 6
+    assert "outlook/months.csv" in results["outlook"]["files"]
     assert results["explain"]["waited_s"] == 59.0
     assert results["explain"]["intervals"][0]["cause"] == "accelerators"
     assert [row["name"] for row in results["metrics"]] == ["p95_wait_s"]
@@ -166,14 +175,15 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
 
 def test_quiet(results: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed if nothing is wrong, but documents and JSON are."""
-    for name in set(results) - {"run", "replay", "study", "plan", "what_if", "timeline"}:
+    of_folders = {"run", "replay", "study", "plan", "outlook", "briefing", "what_if", "timeline"}
+    for name in set(results) - of_folders:
         assert tried(name, "--quiet") == 0
         printed = capsys.readouterr()
         assert bool(printed.out) == (name in DOCUMENTS), name
         assert printed.err == "", name
         assert tried(name, "--quiet", "--json") == 0
         assert json.loads(capsys.readouterr().out) == results[name]
-    for name in ("run", "replay", "study", "what_if"):
+    for name in ("run", "replay", "study", "what_if", "outlook"):
         assert tried(name, "--quiet", "--out", f"quiet-{name}") == 0
         printed = capsys.readouterr()
         assert printed == ("", ""), name

@@ -13,8 +13,8 @@ import pytest
 
 import clustersim
 from clustersim.cli.main import main
+from clustersim.extended import read_extended
 from clustersim.files import read_yaml
-from clustersim.scenario.extended import read_extended
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(clustersim.__file__).parent
@@ -79,7 +79,7 @@ SLIPS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "a key of the scheduler": ("scenario", lambda tree: tree["scheduler"].update(polcy="easy")),
     "a key of the workload": ("scenario", lambda tree: tree["workload"].update(jbs=3)),
     "a choice": ("scenario", lambda tree: tree["scheduler"].update(choose="cheapest")),
-    "no cluster": ("scenario", lambda tree: tree.pop("cluster")),
+    "no cluster": ("scenario", lambda tree: [tree.pop(key, None) for key in ("cluster", "fleet")]),
     "a key of a study": ("study", lambda tree: tree.update(replicatons=3)),
     "a metric's limit": ("study", lambda tree: tree.update(objective={"atmost": "1 h"})),
     "a metric": ("study", lambda tree: tree.update(metrics=["p95_wait"])),

@@ -224,6 +224,6 @@ def test_what_cannot_be_used_ends_with_2(
 
 
 def test_the_shipped_fleet_at_a_date(fleet: str, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--fleet", "experiments/fleet_2026.yaml", "--set", "start=2026-01-01"]
+    where = ["--fleet", "experiments/fleet_2026.yaml"]
     code, text, _ = call(capsys, "--model", "doubao-class", *where, "--at", "Q4", "--json")
     assert (code, json.loads(text)["at"]) == (0, "2026-10-01 00:00")

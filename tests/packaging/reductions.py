@@ -12,6 +12,8 @@ LEFT_OUT = {
     r"^make ": "sets up or tests a clone, which CI does",
     r"^pip install": "the environment is the check's own",
     r"^clustersim measure": "needs PyTorch; tests/microbenchmarks and tests/cli run it",
+    r"answer_briefing\(|outlook\(cases": "needs full runs of a large fleet; tests/briefing and "
+    "tests/outlook do it with a small one",
     r"^clustersim .*--dask": "tests/studies starts a Dask cluster",
     r"dask_jobqueue": "needs a Slurm cluster",
     r"dask_kubernetes": "needs a Kubernetes cluster",
@@ -26,6 +28,9 @@ REDUCED = (
     (r"^(clustersim fit (?!.*(?:--no-validation|--memory)).*)$", r"\1 --no-validation"),
     # Without the published runs, which take minutes; tests/cli fits both with the full counts.
     (r"^(clustersim fit my-\w+\.csv (?!.*--only).*)$", r"\1 --only"),
+    (r"^(clustersim briefing (?!.*--quick).*)$", r"\1 --quick --draws 50"),
+    (r"^(clustersim briefing .*--quick(?!.*--draws).*)$", r"\1 --draws 50"),
+    (r"^(clustersim outlook .*)$", r"\1 --replications 1 --model-draws 0 --draws 200"),
     (r"^(clustersim run (?!--from)(?!.*workload\.jobs).*)$", r"\1 --set workload.jobs=300"),
     (r"^(clustersim validate experiments/(?!.*--no-mech).*)$", r"\1 --no-mechanisms"),
     (r"(load_plan\(\"[^\"]+\")\)", r"\1, quick=True)"),

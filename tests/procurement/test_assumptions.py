@@ -319,39 +319,101 @@ def test_fleets_of_2026_follow_from_the_same_prices() -> None:
     assert price == pytest.approx(13_500 * BUILT_IN.cny_per_usd)
     assert (whole["910b"].nodes, whole["seedchip"].nodes) == (12_500, 12_500)
 
-    training = load_scenario(EXPERIMENTS / "fleet_2026.yaml").scenario
+    changes = {"case": "as announced"}
+    training = load_scenario(EXPERIMENTS / "fleet_2026.yaml", changes).scenario
     assert isinstance(training.cluster, dict)
     pools = {name: pool["nodes"] for name, pool in training.cluster["pools"].items()}
-    assert pools["h200"] == 12 * (math.floor(0.4 * whole["h200"].nodes) // 12)
-    for name in ("h20", "910b", "seedchip"):
+    for name in ("h200", "h20", "910b", "seedchip"):
         assert pools[name] == math.floor(0.4 * whole[name].nodes)
 
-    plan = load_plan(EXPERIMENTS / "plan_2026.yaml")
-    assert plan.spec.chips["h20"].existing == whole["h20"].nodes
-    assert plan.spec.chips["910b"].existing == whole["910b"].nodes
-    problem = problem_of(plan, throughput(plan))
-    shown = dict(zip(problem.chips, problem.price.tolist(), strict=True))
-    for name, chip in {"h200": "H200", "910b": "910B", "seedchip": "SeedChip"}.items():
-        assert shown[name] == pytest.approx(node_price(chip), rel=1e-12)
+    for case, there in {"as announced": 12_500, "cap of 75,000": 3750}.items():
+        plan = load_plan(EXPERIMENTS / "plan_2026.yaml", changes={"fleet.case": case})
+        assert plan.spec.chips["h20"].existing == whole["h20"].nodes
+        assert plan.spec.chips["910b"].existing == there
+        problem = problem_of(plan, throughput(plan))
+        shown = dict(zip(problem.chips, problem.price.tolist(), strict=True))
+        for name, chip in {"h200": "H200", "910c": "910C", "seedchip": "SeedChip"}.items():
+            assert shown[name] == pytest.approx(node_price(chip), rel=1e-12)
+    assert problem.budget is not None
+
+
+def test_the_plan_of_2026_has_the_supply_of_the_fleet() -> None:
+    """75,000 H200 come in lots of 1,875 nodes, each a month late on average: on 31 August and
+    30 September, and after the stop on 1 October no more; whatever their probability."""
+    spec = load_plan(EXPERIMENTS / "plan_2026.yaml").spec
+    assert spec.chips["h200"].available == [0, 0, 3750, 5625]
+    assert spec.chips["910c"].available == [1666, 2500, 2500, 2500]
+    scenarios = {name: each.available for name, each in spec.scenarios.items()}
+    assert scenarios["status quo"] == {}
+    assert scenarios["no H200"]["h200"].nodes == [0, 0, 0, 0]
+    assert scenarios["H200 stopped"]["h200"].nodes == [0, 0, 3750, 0]
+    assert not scenarios["H200 stopped"]["h200"].spare_parts
+    assert set(scenarios["HBM halved"]) == {"seedchip"}
+    fleet = read_yaml(EXPERIMENTS / "fleet_2026.yaml")["fleet"]["purchases"]
+    given = fleet["probabilities"]
+    chances = {name: each.probability for name, each in spec.scenarios.items()}
+    assert chances["no H200"] == given["no H200"]
+    assert chances["H200 stopped"] == given["cap of 75,000 stopped"]
+    assert sum(chances.values()) == pytest.approx(1)
+    assert spec.budget == (85e9, "CNY")
+    assert spec.limits.power == [4e8, 5.6e8, 7.2e8, 8.8e8]
+
+
+def test_what_a_plan_states_itself_comes_before_its_fleet() -> None:
+    changes = {
+        "chips.h200.available": [1, 2, 3, 4],
+        "budget": "1e9 CNY",
+        "fleet.set.'fleet.pools.h20.stock'": 80,
+        "scenarios.no H200.probability": 0.2,
+    }
+    spec = load_plan(EXPERIMENTS / "plan_2026.yaml", changes=changes).spec
+    assert spec.chips["h200"].available == [1, 2, 3, 4]
+    assert spec.budget == (1e9, "CNY")
+    assert spec.chips["h20"].existing == 10
+    assert spec.scenarios["no H200"].probability == 0.2
+    assert spec.scenarios["status quo"].probability == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fleet.file=fleet_2027.yaml", "did you mean 'fleet_2026.yaml'"),
+        ("fleet.case=no H2000", "unknown case 'no H2000'; did you mean 'no H200'"),
+        ("fleet.set={fleet.pools.h200.stok: 8}", "fleet.pools.h200.stok"),
+        (
+            "fleet.set={fleet.purchases.probabilities: {HBM halved: 0.1}}",
+            r"probabilities: unknown case 'no H200'.*scenario 'no H200' of the plan",
+        ),
+    ],
+)
+def test_mistakes_about_the_fleet_of_a_plan(change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_plan(EXPERIMENTS / "plan_2026.yaml", changes=[change])
 
 
 def test_cases_of_2026_spend_the_same_money() -> None:
-    """910B for the money of the H200, and cases of H200 and SeedChip that cost the same."""
-    files = {
-        name: read_yaml(EXPERIMENTS / f"{name}.yaml")
-        for name in ("fleet_2026", "fleet_2026_sixteenth")
+    """910B and 910C for the money of the H200; H200 and SeedChip for the same money."""
+    cases = read_yaml(EXPERIMENTS / "fleet_2026.yaml")["cases"]
+    more = cases["all 910B"]["fleet.pools.910b.deliveries.more"]["chips"]
+    assert more == 8 * math.floor(80e9 / node_price("910B"))
+    more = cases["all 910C"]["fleet.pools.910c.deliveries.more.chips"]
+    assert more == 8 * math.floor(80e9 / node_price("910C"))
+    order = cases["950PR as ordered"]["fleet.pools.950pr.deliveries.order.chips"]
+    assert order == 8 * math.floor(40e9 / node_price("910C"))
+    chips = {
+        "H200": "fleet.pools.h200.deliveries.H200.chips",
+        "SeedChip": "fleet.pools.seedchip.made.SeedChip.chips",
     }
-    case = files["fleet_2026"]["cases"]["all 910B"]
-    lots = [delivery["nodes"] for delivery in case["supply.deliveries"]]
-    affordable = math.floor(0.4 * 80e9 / node_price("910B"))
-    assert lots == [affordable // 12] * 12
-    assert case["cluster.pools.910b.nodes"] == 5000 + sum(lots)
-    for name, case in files["fleet_2026_sixteenth"]["cases"].items():
-        if "cluster.pools.seedchip.nodes" not in case or "cluster.pools.h200.nodes" not in case:
-            continue
-        nodes = {chip: case[f"cluster.pools.{chip}.nodes"] for chip in ("h200", "seedchip")}
-        spent = nodes["h200"] * node_price("H200") + nodes["seedchip"] * node_price("SeedChip")
-        assert spent == pytest.approx(2e9, rel=1.5e-3), name
+    shares = read_yaml(EXPERIMENTS / "fleet_2026_shares.yaml")["cases"]
+    for name, case in shares.items():
+        bought = {chip: case.get(path, 0) for chip, path in chips.items()}
+        if name == "no H200":
+            assert case["fleet.pools.h200.deliveries.H200"]["chips"] == bought["H200"] == 0
+        if name == "H200 alone":
+            assert case["fleet.pools.seedchip.made"] == {}
+            bought["SeedChip"] = 0
+        spent = sum(n / 8 * node_price(chip) for chip, n in bought.items())
+        assert spent == pytest.approx(80e9, rel=1.5e-3), name
 
 
 def test_published_files_repeat_no_planning_assumption() -> None:
@@ -461,7 +523,7 @@ def test_a_plan_without_verification_says_so() -> None:
         ),
         (
             "budget=null",
-            "`budget` was removed (in the file: '160e9 CNY'); there is no limit on spending",
+            "`budget` was removed (in the file: '85e9 CNY'); there is no limit on spending",
         ),
         ("ettr=null", "(in the file: 0.95); the default applies: 1.0"),
         ("planning_utilisation=null", "(in the file: 0.7); the default applies: 0.85"),
@@ -473,8 +535,8 @@ def test_a_plan_without_verification_says_so() -> None:
             "limits.power=null",
             "`limits.power` was removed (in the file: a section); there is no limit on power",
         ),
-        ("chips.910b.available=null", "(in the file: 2500); any number can be bought"),
-        ("chips.910b.lot=null", "(in the file: 32); the default applies: 1"),
+        ("chips.910c.available=null", "(in the file: a section); any number can be bought"),
+        ("chips.910c.lot=null", "(in the file: 32); the default applies: 1"),
     ],
 )
 def test_what_a_change_takes_away_is_reported(change: str, shown: str) -> None:

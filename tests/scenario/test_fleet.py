@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clustersim as cs
+from clustersim.availability.supply import Delivery
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.scenario.scenario import Scenario, define_scenario
+from clustersim.topology import resolve_cluster
 
-REPORTED = Path(__file__).parents[2] / "experiments" / "fleet_2026_reported.yaml"
+REPORTED = Path(__file__).parents[2] / "experiments" / "fleet_2026.yaml"
 ORDERS = {"first": {"chips": 100, "at": "2026-02-01", "lots": 2, "every": "10 d"}}
 MADE = {"chips": 88, "foundry": "A", "at": "5 d", "chips_per_month": 40}
 POOLS: dict[str, Any] = {
@@ -89,6 +91,35 @@ def test_memory_is_that_of_the_part_that_trains() -> None:
         scenario({**own, **made}, training_share=0.25, memory={"stacks_per_month": 200})
 
 
+def test_a_foundry_is_one_key() -> None:
+    """What an entry or the memory states itself is not replaced by the foundry's terms."""
+    terms = {
+        "A": {"at": "5 d", "chips_per_month": 40, "usable": 0.5, "stacks_per_month": 100},
+        "B": {"at": "2026-01-10", "chips_per_month": 80, "until": "90 d", "stacks_per_month": 60},
+    }
+    line = {"chips": 88, "foundry": "A", "ramp": "10 d"}
+    fleet: dict[str, Any] = {"foundries": terms, "memory": {"share": 0.5}}
+    made = {"fleet.pools.own.made": {"line": line}}
+
+    def offered(changes: dict[str, Any]) -> tuple[float, ...]:
+        found = scenario({**made, **changes}, **fleet).supply
+        assert found is not None
+        (each,) = found.production
+        assert found.memory is not None
+        assert isinstance(each.chips_per_month, float)
+        stacks = found.memory.stacks_per_month
+        assert isinstance(stacks, float)
+        return each.at / 86400, each.chips_per_month, each.usable, each.ramp / 86400, stacks
+
+    assert offered({}) == (5, 40, 0.5, 10, 100)
+    assert offered({"fleet.pools.own.made.line.foundry": "B"}) == (9, 80, 1, 10, 60)
+    assert offered({"fleet.pools.own.made.line.at": "7 d"}) == (7, 40, 0.5, 10, 100)
+    assert offered({"fleet.memory.stacks_per_month": 70}) == (5, 40, 0.5, 10, 70)
+    nothing = scenario({"fleet.pools.own.made": {}}, **fleet).supply
+    assert nothing is not None
+    assert nothing.memory is None
+
+
 def test_changes_reach_each_number() -> None:
     assert nodes(scenario({"fleet.pools.new.deliveries.first.chips": 20})) == {"new": 10, "own": 13}
     without = scenario({"fleet.pools.own.made.line": None, "fleet.pools.own.stock": 0})
@@ -117,6 +148,18 @@ def test_no_node_is_lost_between_deliveries(chips: list[int], share: float, size
     assert sum(each.nodes for each in found.supply.deliveries) <= nodes(found)["new"]
 
 
+@given(st.integers(1, 200), st.integers(1, 12), st.floats(0.05, 1.0))
+def test_unusable_nodes_are_rounded_once(chips: int, lots: int, usable: float) -> None:
+    """However many lots there are, as many nodes are usable as of the delivery as a whole."""
+    every = "30 d" if lots > 1 else None
+    size = max(chips, lots)
+    order = {"pool": "new", "nodes": size, "at": 0, "lots": lots, "every": every, "usable": usable}
+    delivery = Delivery.model_validate(order)
+    each = [round(lot.usable * lot.nodes) for lot in delivery.each_lot()]
+    assert sum(each) == round(usable * size)
+    assert all(0 <= n <= lot.nodes for n, lot in zip(each, delivery.each_lot(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -126,6 +169,18 @@ def test_no_node_is_lost_between_deliveries(chips: list[int], share: float, size
         ({"fleet.pools.new.accelerator": "H2000"}, "fleet.pools.new.accelerator: unknown"),
         ({"fleet.pools.new.stock": -1}, "fleet.pools.new.stock"),
         ({"fleet.training_part": 0.5}, "training_part"),
+        (
+            {"fleet.pools.new.deliveries.first.name": "second"},
+            "fleet.pools.new.deliveries.first: name: is not allowed, because the key",
+        ),
+        (
+            {"fleet.pools.own.made.line.name": "x"},
+            "own.made.line: name: is not allowed",
+        ),
+        (
+            {"fleet.foundries": {"B": {"at": "1 d"}}},
+            "fleet: pools.own.made.line.foundry: unknown foundry 'A'; allowed: B",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
@@ -155,7 +210,8 @@ def test_the_topology_has_the_whole_fleet(tmp_path: Path) -> None:
     beside.write_text(f"name: ours\nfleet: {REPORTED}\ncase: no H200\n", encoding="utf-8")
     spec = cs.load_cluster(beside, catalogue)
     assert spec.name == "ours"
-    assert spec.empty_pools == ["h200"]
+    assert "h200" in spec.empty_pools
+    assert list(spec.pools) == ["h20", "910b", "seedchip"]
     with pytest.raises(InputError, match=r"case: unknown case 'no H20'.*no H200"):
         cs.load_cluster(REPORTED, catalogue, case="no H20")
     text = "fleet: {pools: {a: {accelerator: H20, stock: 8, deliveries: {o: null}}}}\n"
@@ -165,6 +221,10 @@ def test_the_topology_has_the_whole_fleet(tmp_path: Path) -> None:
     assert cs.load_cluster(own, catalogue, case="more").pools["a"].nodes == 3
     with pytest.raises(InputError, match="has no fleet"):
         cs.load_cluster("mixed-small", catalogue, case="none")
+    later = tmp_path / "later.yaml"
+    later.write_text("extends: own.yaml\nname: later\nfleet: {pools: {a: {stock: 32}}}\n")
+    spec = cs.load_cluster(later, catalogue, case="more")
+    assert (spec.name, spec.pools["a"].nodes) == ("later", 6)
 
 
 def test_cases_of_the_fleet_as_reported() -> None:
@@ -173,10 +233,10 @@ def test_cases_of_the_fleet_as_reported() -> None:
     for case in read_yaml(REPORTED)["cases"]:
         found = cs.load_scenario(REPORTED, {"case": case}).scenario
         sizes[case] = nodes(found)
-    assert sizes["as reported"] == {"h200": 1000, "h20": 7407, "910b": 1500, "seedchip": 5000}
+    had = {name: n for name, n in sizes["as reported"].items() if n}
+    assert had == {"h200": 1000, "h20": 7407, "910b": 1500, "seedchip": 5000}
     assert sizes["no H200"]["h200"] == 0
     assert sizes["cap of 75,000"]["h200"] == 3750
-    assert sizes["as announced"] == {"h200": 21_333, "h20": 7407, "910b": 5000, "seedchip": 5000}
     assert sizes["SeedChip never"]["seedchip"] == 0
     catalogue = cs.load_catalogue()
     for case, chip in {"all 910B": "910B", "all 910C": "910C"}.items():
@@ -185,3 +245,16 @@ def test_cases_of_the_fleet_as_reported() -> None:
         bought = int(80e9 / (8 * price[1]))
         had = 30_000 // 8 if chip == "910B" else 0
         assert sizes[case][chip.lower()] == pytest.approx(0.4 * (bought + had), abs=1)
+
+
+@pytest.mark.parametrize("name", ["fleet_2026", "fleet_2026_shares", "fleet_2026_memory"])
+def test_every_case_can_be_built(name: str) -> None:
+    """Its pools fit on their fabrics, and its supply fits its pools."""
+    file = REPORTED.parent / f"{name}.yaml"
+    for case in read_yaml(file)["cases"]:
+        found = cs.load_scenario(file, {"case": case})
+        assert found.scenario.supply is not None
+        catalogue = cs.load_catalogue(*found.scenario.catalogue)
+        cluster = cs.compile_cluster(resolve_cluster(found.scenario.cluster, catalogue))
+        nodes = cs.nodes_over_time(found.scenario.supply, cluster, cs.Streams(1), catalogue)
+        assert set(nodes["pool"]) == {pool.name for pool in cluster.pools}

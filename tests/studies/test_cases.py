@@ -167,3 +167,31 @@ def test_a_redone_run_settles_its_accounts_where_the_periods_end(tmp_path: Path)
 def test_a_case_of_another_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(InputError, match="unknown case 'halve'; did you mean 'half'"):
         define_scenario(LIVING, {"case": "halve"})
+
+
+def test_a_study_varies_the_fleet_of_its_base(tmp_path: Path) -> None:
+    """A case and a parameter change the fleet, from which cluster and deliveries follow again."""
+    order = {"chips": 8, "at": "2026-01-01", "source": "an order"}
+    base = {key: value for key, value in LIVING.items() if key not in ("cluster", "cases")}
+    base |= {
+        "start": "2026-01-01",
+        "fleet": {"pools": {"gpu": {"accelerator": "H200", "chips_per_node": 1, "stock": 2}}},
+        "supply": {"retirements": [{"name": "old", "pool": "gpu", "nodes": 1, "at": "2 h"}]},
+        "cases": {"now": {}, "more": {"fleet.pools.gpu.deliveries.one": order}},
+    }
+    fields = {
+        "name": "fleets",
+        "base": base,
+        "parameters": {"case": ["now", "more"], "fleet.pools.gpu.stock": [2, 3]},
+        "metrics": ["utilisation"],
+        "replications": 1,
+    }
+    runs = conduct(fields, tmp_path / "out", workers=1)
+    result = load_result(tmp_path / "out")
+    chips = result.points.set_index(["case", "fleet.pools.gpu.stock"])["chips"]
+    assert chips.to_dict() == {("now", 2): 2, ("now", 3): 3, ("more", 2): 10, ("more", 3): 11}
+    assert result.study.base.tree["supply"]["retirements"][0]["name"] == "old"
+    run = runs[runs["case"] == "more"].iloc[0]
+    loaded, _ = load_run(tmp_path / "out", run["run"])
+    assert loaded.scenario.supply is not None
+    assert [each.nodes for each in loaded.scenario.supply.deliveries] == [8]

@@ -1,11 +1,10 @@
 """The fleet of 2026 hangs on each of its parts, and on each kind of number that is assumed.
 
-On a hundredth of it, built from the file itself, each part is removed by its path.
+In runs of the file itself, with fewer jobs, each part is removed by its path.
 """
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,18 @@ from tests.full_counts import first_of
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FLOP, CHIPS = "useful_flop_per_s", "accelerators"
-SMALL: dict[str, Any] = {
-    "cluster.pools.h200.nodes": 84,
-    "cluster.pools.h20.nodes": 40,
-    "cluster.pools.910b.nodes": 40,
-    "cluster.pools.seedchip.nodes": 40,
-    "supply.deliveries.H200.nodes": 84,
-    "supply.production.SeedChip.chips_per_month": 64,
-    "supply.memory.stacks_per_month": 224,
-    "workload.generate.arrivals.mean_interarrival": "32 h",
+FEW: dict[str, Any] = {
+    "case": "cap of 75,000",
+    "workload.generate.arrivals.mean_interarrival": "10 h",
     "workload.generate.arrivals.growth": 4,
 }
-"""A sixteenth of the sixteenth, with more of the chips that are few."""
+"""The whole fleet, with the H200 that a buyer may have and fewer jobs than it can do."""
 
 
 @lru_cache(maxsize=32)
 def _year(*changes: tuple[str, Any]) -> dict[str, float]:
     message = {path: list(value) if isinstance(value, list) else value for path, value in changes}
-    loaded = load_scenario(EXPERIMENTS / "fleet_2026_sixteenth.yaml", {**SMALL, **message})
+    loaded = load_scenario(EXPERIMENTS / "fleet_2026.yaml", {**FEW, **message})
     result = run_scenario(loaded, by_node=False)
     return measure(result, warm_up=0.0, cool_down=0.0, periods=4).metrics
 
@@ -53,27 +46,17 @@ class Listed(list[Any]):
         return hash(tuple(self))
 
 
-NOTHING = Listed()
 WITHOUT: dict[str, dict[str, Any]] = {
-    "h200": {
-        "cluster__pools__h200__nodes": 0,
-        "supply__deliveries": NOTHING,
-        "money__pools__h200": None,
-        "money": None,
-    },
-    "h20": {"cluster__pools__h20__nodes": 0},
-    "910b": {"cluster__pools__910b__nodes": 0},
-    "seedchip": {
-        "cluster__pools__seedchip__nodes": 0,
-        "supply__production": NOTHING,
-        "supply__memory": None,
-    },
+    "h200": {"fleet__pools__h200__deliveries__H200__chips": 0},
+    "h20": {"fleet__pools__h20__stock": 0},
+    "910b": {"fleet__pools__910b__stock": 0},
+    "seedchip": {"fleet__pools__seedchip__made__SeedChip": None},
 }
 
 
 @pytest.mark.parametrize("pool", WITHOUT)
 def test_without_a_kind_of_chip_less_is_done(pool: str) -> None:
-    busy = {"workload__generate__arrivals__mean_interarrival": "12 h", "seed": 3}
+    busy = {"workload__generate__arrivals__mean_interarrival": "3 h", "seed": 3}
     whole, without = year(**busy), year(**busy, **WITHOUT[pool])
     assert whole[f"{FLOP}.{pool}@4"] > 0
     assert f"{FLOP}.{pool}@4" not in without
@@ -82,8 +65,8 @@ def test_without_a_kind_of_chip_less_is_done(pool: str) -> None:
 
 
 def test_memory_limits_seedchip() -> None:
-    whole, free = year(), year(supply__memory=None)
-    half = year(supply__memory__share=0.5)
+    whole, free = year(), year(fleet__memory=None)
+    half = year(fleet__memory__share=0.5)
     made = [each[f"{CHIPS}.seedchip@4"] for each in (half, whole, free)]
     assert made[0] < 0.7 * made[1]
     assert made[1] < 0.99 * made[2]
@@ -98,18 +81,22 @@ def test_slower_memory_makes_a_slower_seedchip() -> None:
 
 
 CASES = {
-    "H200 stopped": "h200",
-    "SeedChip late": "seedchip",
-    "HBM halved": "seedchip",
+    "H200 stopped": ("as announced", "h200"),
+    "cap of 75,000 stopped": ("cap of 75,000", "h200"),
+    "SeedChip late": ("as reported", "seedchip"),
+    "TSMC instead of Samsung": ("as reported", "seedchip"),
+    "HBM halved": ("as reported", "seedchip"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_event_of_supply_costs_chips_and_work(case: str) -> None:
-    whole, other = year(case="status quo"), year(case=case)
-    chips = f"{CHIPS}.{CASES[case]}@4"
+    usual, pool = CASES[case]
+    busy = {"workload__generate__arrivals__mean_interarrival": "6 h"}
+    whole, other = year(case=usual, **busy), year(case=case, **busy)
+    chips = f"{CHIPS}.{pool}@4"
     assert other[chips] < 0.9 * whole[chips]
-    work = f"{FLOP}.{CASES[case]}@4"
+    work = f"{FLOP}.{pool}@4"
     assert other[work] < whole[work]
 
 
@@ -133,11 +120,14 @@ ASSUMED: dict[str, tuple[dict[str, Any], str]] = {
     "rate of failures": ({"failures__rate": 100}, "ettr"),
     "storage of checkpoints": ({"failures__checkpoints__storage": "10 GB/s"}, "ettr"),
     "restart": ({"failures__checkpoints__restart": "2 d"}, "ettr"),
-    "ramp of deliveries": ({"supply__deliveries__H200__ramp": "100 d"}, f"{CHIPS}@2"),
-    "slip of deliveries": ({"supply__deliveries__H200__slip__average": "90 d"}, f"{CHIPS}@2"),
-    "yield": ({"supply__production__SeedChip__usable": 0.3}, f"{CHIPS}.seedchip@4"),
-    "foundry": ({"supply__production__SeedChip__chips_per_month": 24}, f"{CHIPS}.seedchip@4"),
-    "HBM": ({"supply__memory__stacks_per_month": 100}, f"{CHIPS}.seedchip@4"),
+    "ramp of deliveries": ({"fleet__pools__h200__deliveries__H200__ramp": "100 d"}, f"{CHIPS}@3"),
+    "slip of deliveries": (
+        {"fleet__pools__h200__deliveries__H200__slip__average": "90 d"},
+        f"{CHIPS}@3",
+    ),
+    "yield": ({"fleet__foundries__Samsung__usable": 0.3}, f"{CHIPS}.seedchip@4"),
+    "foundry": ({"fleet__foundries__Samsung__chips_per_month": 5000}, f"{CHIPS}.seedchip@4"),
+    "HBM": ({"fleet__memory__stacks_per_month": 10000}, f"{CHIPS}.seedchip@4"),
     "PUE": ({"energy__pue": 1.5}, "energy_j"),
     "price of electricity": ({"energy__price_cny_per_kwh": Listed([0.2] * 24)}, "electricity_cny"),
     "life": ({"money__life": "3 yr"}, "cost_cny"),
@@ -154,15 +144,9 @@ def test_an_assumed_number_changes_the_answer(name: str) -> None:
     assert abs(after / before - 1) > 0.005, (before, after)
 
 
-def test_the_sixteenth_is_the_fleet_but_for_its_size() -> None:
-    whole, part = (
-        load_scenario(EXPERIMENTS / f"fleet_2026{name}.yaml").scenario
-        for name in ("", "_sixteenth")
-    )
-    for field in ("software", "failures", "energy", "money", "scheduler", "horizon"):
-        assert getattr(part, field) == getattr(whole, field)
-    assert isinstance(whole.cluster, dict)
-    assert isinstance(part.cluster, dict)
-    for pool, message in whole.cluster["pools"].items():
-        assert part.cluster["pools"][pool]["nodes"] == math.floor(message["nodes"] / 16 + 0.5)
-    assert sum(8 * pool["nodes"] for pool in whole.cluster["pools"].values()) == 309_848
+def test_the_part_that_trains_as_announced() -> None:
+    """Two fifths of 53,333, 18,518, 12,500 and 12,500 nodes, rounded down."""
+    found = load_scenario(EXPERIMENTS / "fleet_2026.yaml", {"case": "as announced"}).scenario
+    assert isinstance(found.cluster, dict)
+    nodes = {name: pool["nodes"] for name, pool in found.cluster["pools"].items() if pool["nodes"]}
+    assert nodes == {"h200": 21_333, "h20": 7407, "910b": 5000, "seedchip": 5000}

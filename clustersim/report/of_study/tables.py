@@ -209,7 +209,8 @@ def planned_facts(result: StudyResult) -> list[str]:
     """Return the facts of the fleet that count chips which a case may never deliver."""
     study = result.study
     changes = (path for point in study.points for path in point.changes)
-    supply = study.base.tree.get("supply") or any(path.startswith("supply") for path in changes)
+    own = any(study.base.tree.get(section) for section in ("supply", "fleet"))
+    supply = own or any(path.startswith(("supply", "fleet")) for path in changes)
     return [name for name in map(str, result.points) if is_constant(name)] if supply else []
 
 

@@ -1,0 +1,1 @@
+"""The answer about a fleet: what it trains and serves, at what risk, and what to buy."""
