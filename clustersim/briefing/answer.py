@@ -101,7 +101,7 @@ def briefing_loss(
 def _cases(file: FleetFile) -> dict[str, LoadedScenario]:
     """Return the base and the other cases, by name."""
     others = {case: file.version(case) for case in file.spec.cases}
-    return {file.spec.base or "base": file.version(), **others}
+    return {file.base: file.version(), **others}
 
 
 def answer_briefing(

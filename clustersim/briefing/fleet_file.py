@@ -78,6 +78,11 @@ class FleetFile:
     calendar: Calendar
     _costs: dict[str, PoolCost] = field(default_factory=dict)
 
+    @property
+    def base(self) -> str:
+        """Name of the base case."""
+        return self.spec.base or "base"
+
     def at_s(self, text: str, name: str) -> float:
         """Return the time of a date in the section, in seconds since time 0."""
         return time_s(text, self.calendar, f"{_SECTION}.{name}")

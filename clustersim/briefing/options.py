@@ -116,6 +116,7 @@ def compare_options(
         stops=[stop_of(file)],
         model_draws=model_draws,
         loss=loss,
+        loss_case=file.base,
     )
     best = max(cases, key=lambda name: float(found.case(name).end.mean[0]))
     against = outlook(
@@ -126,6 +127,7 @@ def compare_options(
         event=stop_of(file, certain=True),
         model_draws=0,
         loss=loss,
+        loss_case=file.base,
     ).break_even
     return tuple(
         _option(file, name, changes[name], found.case(name), against.get((best, name)))
@@ -195,6 +197,7 @@ def budget_divided(file: FleetFile, loss: LossFactor, *, draws: int, seed: int |
         event=stop_of(file, certain=True),
         model_draws=0,
         loss=loss,
+        loss_case=file.base,
     )
     pairs = list(found.break_even.values())
     with_stop = np.array([pairs[0].a_with, *(each.b_with for each in pairs)])[::-1]

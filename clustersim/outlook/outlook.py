@@ -140,6 +140,7 @@ def outlook(
     replications: int = 4,
     model_draws: int = MODEL_DRAWS,
     loss: LossFactor | None = None,
+    loss_case: str | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outlook:
@@ -169,6 +170,8 @@ def outlook(
         Draws of the coefficients of the performance model.
     loss : LossFactor, optional
         Computed before, to avoid the runs.
+    loss_case : str, optional
+        The case whose factor is used for all cases. By default, each has its own.
     workers, progress
         For the runs; see :func:`~clustersim.outlook.loss_factor.loss_factor`.
 
@@ -206,7 +209,8 @@ def outlook(
         loss = loss_factor(cases, replications=replications, workers=workers, progress=progress)
     found, ends = [], {}
     for name, loaded in cases.items():
-        case = _Case(name, loaded, draws, seed, target, loss)
+        factors = loss.by_month(loss_case or name, len(month_ends_s(loaded)[0]))
+        case = _Case(name, loaded, draws, seed, target, factors)
         found.append(case.outlook(stops, model_draws))
         if event is not None:
             ends[name] = np.concatenate([case.end([*stops, event]), case.end(stops)])
@@ -230,11 +234,11 @@ class _Case:
         draws: int,
         seed: int | None,
         target: Target,
-        loss: LossFactor,
+        loss: Floats,
     ) -> None:
         self.name, self.loaded, self.draws, self.seed = name, loaded, draws, seed
         self.target = target
-        self.loss = loss.by_month(name, len(month_ends_s(loaded)[0]))
+        self.loss = loss
         self.platform = open_platform(loaded)
         self.fluid = open_fluid(loaded, self.platform)
 

@@ -146,7 +146,7 @@ def draw_frontier(
         ax.set_ylim(0.0, 1.1 * float(y.max()))
         ax.set_xlabel("% of the demand at the end that is served")
         ax.set_ylabel(f"training, useful {unit}")
-        ax.legend(loc="lower left", fontsize=8)
+        ax.legend(loc="center right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="white")
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -110,3 +111,13 @@ def test_headlines_have_the_numbers_of_the_tables(answer):
     assert "billion CNY" in sentences[1] or "million CNY" in sentences[1]
     assert "H200" in sentences[2]
     assert "910C" in sentences[2]
+
+
+def test_options_have_the_loss_factor_of_the_base_if_it_is_not_constant(answer):
+    loss = dataclasses.replace(
+        answer.cases.loss, problems=("made up",), by_case={"as planned": 0.5}
+    )
+    found = answer_briefing(answer.file, loss, draws=64, quick=True)
+    nothing = next(each for each in found.options if each.name == "nothing")
+    assert found.base.loss.tolist() == nothing.training.loss.tolist() == [0.5] * 6
+    assert nothing.training.end.mean == pytest.approx(found.base.end.mean, rel=1e-12)

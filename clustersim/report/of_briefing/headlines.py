@@ -20,6 +20,7 @@ __all__ = ["briefing_caveats", "changes_choice", "days_text", "headlines", "rate
 MOST_SAMPLING_ERROR = 0.03
 """Sampling error of a mean, relative to it, above which the page says so."""
 TRILLION = 1e12
+ASSUMPTION = "assumption"
 
 
 def rate(flop_per_s: float) -> str:
@@ -63,8 +64,18 @@ def _capacity(answer: BriefingAnswer) -> str:
     return (
         f"From {_months(base, target.months)}, the fleet trains {_mean(base.end)} of useful work "
         f"(P10 {rate(base.end.p10[0])}, P90 {rate(base.end.p90[0])}); it misses the target of "
-        f"{rate(target.capacity)} with a probability of {_missed(base.missed)}."
+        f"{rate(target.capacity)} with a probability of {_missed(base.missed)}{_model(base)}."
     )
+
+
+def _model(case: CaseOutlook) -> str:
+    """Return the probability at the ends of the interval of the performance model."""
+    if math.isnan(case.missed_model_low):
+        return ""
+    low, high = (
+        format_percent(each, 0) for each in (case.missed_model_low, case.missed_model_high)
+    )
+    return f", and with the performance model at the ends of its 90 % interval, of {low} and {high}"
 
 
 def _purchase(answer: BriefingAnswer) -> str:
@@ -199,13 +210,17 @@ def briefing_caveats(answer: BriefingAnswer) -> tuple[str, ...]:
     for case in answer.cases.cases:
         if case.sampling_error > MOST_SAMPLING_ERROR:
             found.append(f"The sampling error of {case.name} is above 3 %.")
+    sources = {
+        "target": spec.target.source,
+        "stop": spec.stop.source,
+        **{f"demand for {each.name}": each.source for each in spec.served},
+    }
+    without = [name for name, source in sources.items() if source in ("", ASSUMPTION)]
+    if without:
+        found.append(f"Assumptions without a source: {listed(without)}.")
     found += [
-        f"{name}: {source}."
-        for name, source in (
-            ("Target", spec.target.source),
-            ("Stop", spec.stop.source),
-            *((each.name, each.source) for each in spec.served),
-        )
-        if source
+        f"{name[:1].upper()}{name[1:]}: {source}."
+        for name, source in sources.items()
+        if name not in without
     ]
     return tuple(found)
