@@ -54,7 +54,7 @@ def study_result() -> StudyResult:
 
 
 MADE: dict[str, tuple[Any, list[str]]] = {
-    "catalogue": (lambda: CATALOGUE, ["accelerators 51", "H200", "models 56"]),
+    "catalogue": (lambda: CATALOGUE, ["accelerators 53", "H200", "models 56"]),
     "cluster": (
         lambda: cs.compile_cluster(cs.load_cluster("mixed-small", CATALOGUE)),
         ["'mixed-small'", "pools 4", "480", "h200: 256 H200"],

@@ -30,8 +30,8 @@ P50 and P90 by month, the probability that a target is missed, and the probabili
 which two cases are equally good. docs/outlook.md has the method and its tests."""
 EXAMPLES = """\
 example:
-  clustersim outlook experiments/fleet_2026.yaml --case "as reported" \\
-      --case "cap of 75,000" --target "12 EFLOP/s" --stop h200@2026-09-01 --out out/outlook"""
+  clustersim outlook experiments/fleet_2026.yaml --case "as reported" --out out/outlook
+  clustersim outlook fleet_2026 --target "8 EFLOP/s" --stop h200@2026-09-01 --out out/stop"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
