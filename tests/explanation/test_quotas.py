@@ -186,6 +186,20 @@ def test_a_limit_of_a_user_under_any_policy() -> None:
     assert whole.jobs["waited_for"].tolist() == ["", "limit", ""]
 
 
+def test_a_run_that_does_not_say_its_policy_has_a_note_that_limits_are_not_known() -> None:
+    # Job 2 waits for ann's limit of 8 until job 1 ends at 100 s, while 8 are free.
+    options = {"quotas": {"limits": {"user": {"ann": 8}}}}
+    table = jobs((0, 8, 100), (5, 8, 50), user=["ann", "ann"])
+    result = cs.replay(table, policy="easy", accelerators=16, options=options)
+    found = cs.explain(result)
+    assert found.jobs["waited_for"].tolist() == ["", "order"]
+    assert any("limits and budgets count as order" in text for text in found.notes)
+    assert cs.explain(result, job=2).notes == found.notes
+    known = cs.explain(result, scheduling=cs.Scheduling(policy="easy", options=options))
+    assert known.jobs["waited_for"].tolist() == ["", "limit"]
+    assert known.notes == ()
+
+
 def test_the_quota_of_a_queue_under_a_policy_that_does_not_divide() -> None:
     table = jobs((0, 8, 100), (5, 8, 50), team=["a", "a"])
     quotas = {"by": "team", "queues": {"a": {"quotas": {"gpu": 8}}}}
