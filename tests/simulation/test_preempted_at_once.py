@@ -11,7 +11,7 @@ from clustersim.simulation.result import Result
 
 
 def lab(**options: Any) -> Result:
-    """Two teams that own 3 of 6 accelerators each, and three jobs of 10 s: 5 for a, then 5 and 4 for b."""
+    """Teams own 3 of 6 accelerators each; jobs of 10 s ask for 5 (a), then 5 and 4 (b)."""
     own = {
         "cohort": "lab",
         "quotas": {"pool": 3},
