@@ -45,7 +45,7 @@ def no_length_notes(attempts: Attempts, policy: type[Any]) -> list[str]:
     """Return a note if jobs were preempted at the instant at which they started.
 
     With fair sharing, Kueue gives a victim of the preemptor's own queue back without looking at the
-    shares again, so that two queues can preempt each other in turn (issue 14543 of Kueue).
+    shares again, so that two queues can preempt each other in turn; see docs/quotas.md.
 
     Parameters
     ----------
