@@ -219,8 +219,16 @@ class Gates:
         for places in self._held.values():
             yield from (job for _, job in places)
 
+    def awaits(self, job: int) -> list[int]:
+        """Return the jobs for which a submitted job still waits, ascending."""
+        if job not in self._waits:
+            return []
+        limits = self._limits
+        ended = limits.after.get(job, _NONE) - self._ended
+        return sorted(ended | (limits.after_ok.get(job, _NONE) - self._done))
+
     def why(self, job: int, now: float) -> str:
-        """Return what holds a job, as text; empty for what follows from other jobs."""
+        """Return which limit or budget holds a job, as text; empty for what other jobs hold."""
         kind = self._kind(job)
         for budget in kind.budgets:
             if not self._affords(job, budget, now):

@@ -277,8 +277,8 @@ def _pieces(own: _Own, index: int) -> list[_Piece]:
     low = int(np.searchsorted(levels.time_s, begin_s, side="right")) - 1
     high = int(np.searchsorted(levels.time_s, end_s, side="left"))
     time_s = np.maximum(levels.time_s[low:high], begin_s)
-    free, level = levels.most_free[low:high], levels.levels(n, low, high)
-    cause = levels.causes(n, low, high)
+    free, level = levels.most_free[low:high], levels.causes(n, low, high)
+    cause = level.copy()
     phase = spells.phase[index]
     if phase == Phase.SUSPENSION:
         which = spells.chosen(np.array([index]))

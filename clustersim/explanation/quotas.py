@@ -49,21 +49,13 @@ class QuotaRoom:
     used: Ints
     left: Ints
 
-    def left_of(self, pool: str) -> tuple[Ints, Ints]:
-        """Return how many more accelerators of a pool it can get at each time.
-
-        Returns
-        -------
-        left, left_alone : int64 arrays (times,)
-            As it is, and if nobody else used any.
-        """
+    def left_of(self, pool: str) -> Ints:
+        """Return how many more accelerators of a pool it can get at each time, int64 (times,)."""
         for name in (pool, ALL_POOLS):
             if name in self.pools:
-                row = self.pools.index(name)
-                alone: Ints = self.most[row] - self.used[row]
-                return self.left[row], alone
-        none = np.zeros(len(self.time_s), dtype=np.int64)
-        return none, none
+                left: Ints = self.left[self.pools.index(name)]
+                return left
+        return np.zeros(len(self.time_s), dtype=np.int64)
 
     def detail(self, n: int, begin_s: float, end_s: float) -> str:
         """Return a text on the quota that was left for a gang of `n` during a time."""
@@ -84,7 +76,7 @@ class QuotaRoom:
         """Return whether a gang of `n` could get quota on one of some pools at some time."""
         low = int(np.searchsorted(self.time_s, begin_s, side="right")) - 1
         high = max(low + 1, int(np.searchsorted(self.time_s, end_s, side="left")))
-        return any(bool((self.left_of(pool)[0][low:high] >= n).any()) for pool in pools)
+        return any(bool((self.left_of(pool)[low:high] >= n).any()) for pool in pools)
 
 
 def _span(values: Ints) -> str:

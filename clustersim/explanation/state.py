@@ -49,6 +49,12 @@ from clustersim.topology import Cluster
 __all__ = ["RunState", "open_state"]
 
 
+_NO_POLICY = (
+    "the result does not say under which policy and options it ran, so waits for quotas, limits "
+    "and budgets count as order or accelerators; give them with scheduling=cs.Scheduling(...)"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class RunState:
     """A finished run with what its waits depend on.
@@ -165,6 +171,8 @@ def open_state(
         settings = replace(settings, scheduling=scheduling)
     scheduling = settings.scheduling
     notes: list[str] = []
+    if not scheduling.policy:
+        notes.append(_NO_POLICY)
     placement = placement_of(scheduling, notes)
     policy, rules = name_of_policy(scheduling.policy), rules_of(scheduling, notes)
     options = {} if rules is None else options_of(rules)

@@ -33,29 +33,20 @@ class Thresholds:
         Free accelerators of the partition of the set with most of them, or of all that a job can
         span.
     differs : tuple of bool (causes,)
-        Whether the room for a cause is ever more than that for the cause before it, or gangs wait
-        for this cause for another reason.
-    own_left : int64 array (times,) or None
-        The largest gang for which the queue of the jobs would have quota if nobody else used any;
-        larger ones wait for ``QUOTA``, whatever is free. None without quotas.
+        Whether the room for a cause is ever more than that for the cause before it.
     """
 
     time_s: Floats
     room: Ints
     most_free: Ints
     differs: tuple[bool, ...]
-    own_left: Ints | None = None
-
-    def levels(self, n: int, first: int = 0, end: int | None = None) -> Ints:
-        """Return which causes must be lifted for a gang of `n`, up to which one, at these times."""
-        return np.asarray((self.room[:, first:end] < n).sum(axis=0), dtype=np.int64)
 
     def causes(self, n: int, first: int = 0, end: int | None = None) -> Ints:
-        """Return the cause for which a gang of `n` waits, at the times in [first, end)."""
-        levels = self.levels(n, first, end)
-        if self.own_left is not None:
-            levels[self.own_left[first:end] < n] = Cause.QUOTA
-        return levels
+        """Return the cause for which a gang of `n` waits, at the times in [first, end).
+
+        It is the last one that must be lifted, with all before it.
+        """
+        return np.asarray((self.room[:, first:end] < n).sum(axis=0), dtype=np.int64)
 
     def waits_for(self, cause: int, n: int, first: int, end: int) -> Bools:
         """Return whether a gang of `n` waits for `cause`, at the times in [first, end)."""
@@ -64,9 +55,6 @@ class Thresholds:
             found &= self.room[cause, first:end] >= n
         if cause > 0:
             found &= self.room[cause - 1, first:end] < n
-        if self.own_left is not None:
-            no_quota = self.own_left[first:end] < n
-            found = found | no_quota if cause == Cause.QUOTA else found & ~no_quota
         return found
 
 
@@ -111,7 +99,6 @@ def thresholds(
     times = [steps[index].time_s for index in (*choice, *others)]
     times += [] if quota is None else [quota.time_s]
     time_s = times[0] if len(times) == 1 else np.unique(np.concatenate(times))
-    own_left = None if quota is None else np.zeros(len(time_s), dtype=np.int64)
     room = np.zeros((N_LEVELS, len(time_s)), dtype=np.int64)
     most_free = np.zeros(len(time_s), dtype=np.int64)
     gather = np.add if spans else np.maximum
@@ -122,11 +109,8 @@ def thresholds(
         out = own.out[at]
         later = out + own.not_delivered[at]
         within = largest
-        if quota is not None and own_left is not None:
-            now = _at(quota, time_s)
-            left, alone = (each[now] for each in quota.left_of(pools[index]))
-            within = np.minimum(largest, left)
-            np.maximum(own_left, alone, out=own_left)
+        if quota is not None:
+            within = np.minimum(largest, quota.left_of(pools[index])[_at(quota, time_s)])
         for cause, here in (
             (Cause.ORDER, within),
             (Cause.QUOTA, largest),
@@ -144,8 +128,7 @@ def thresholds(
     for level in range(1, N_LEVELS):
         np.maximum(room[level], room[level - 1], out=room[level])
         differs.append(bool((room[level] > room[level - 1]).any()))
-    differs[Cause.QUOTA] |= own_left is not None
-    return Thresholds(time_s, room, most_free, tuple(differs), own_left)
+    return Thresholds(time_s, room, most_free, tuple(differs))
 
 
 def _at(steps: PartitionSteps | QuotaRoom, time_s: Floats) -> slice | Ints:

@@ -15,7 +15,7 @@ from clustersim.simulation.eligibility import Eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.run_jobs import Ran
-from clustersim.simulation.unfinished import unfinished_reasons
+from clustersim.simulation.unfinished import unfinished_reasons, with_awaited
 from clustersim.simulation.window_costs import windows_table
 from clustersim.topology import Cluster
 
@@ -46,6 +46,7 @@ def result_of(
         Whether jobs may run on several pools.
     """
     rows, partitions, record = ran.rows, ran.partitions, ran.record
+    ids = jobs["job_id"].to_numpy()[rows]
     unfinished = unfinished_reasons(
         record,
         partitions,
@@ -56,6 +57,7 @@ def result_of(
         ran.held,
         spans=spans,
     )
+    unfinished = with_awaited(unfinished, ran.awaited, ids.tolist())
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
     )
@@ -94,7 +96,7 @@ def result_of(
             record,
             cluster,
             partitions,
-            jobs["job_id"].to_numpy()[rows].tolist(),
+            ids.tolist(),
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
             jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
             ran.estimate_s,

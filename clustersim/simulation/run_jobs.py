@@ -61,7 +61,9 @@ class Ran:
     record: RunRecord
     node_events: list[NodeEvent] | None
     held: dict[int, str]
-    """What held jobs outside their queues at the end of the run."""
+    """Limits that held jobs outside their queues at the end of the run."""
+    awaited: dict[int, list[int]]
+    """Jobs for which others still waited at the end of the run."""
     work_shares: Mapping[int, Sequence[float]]
     """For each attempt on several pools, the share of its work that each of its parts does."""
     kept_free: Held | None = None
@@ -166,10 +168,12 @@ def run_jobs(
         record = simulation.run()
     if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
-    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
+    out = [] if gates is None else list(gates.held())
+    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in out}
+    awaited = {} if gates is None else {job: gates.awaits(job) for job in out}
     shares = _work_shares(record.attempts, columns, _columns(runtimes.run_s, rows), partitions)
     events = None if driver is None else driver.log
-    ran = Ran(rows, partitions, record, events, held, shares)
+    ran = Ran(rows, partitions, record, events, held, awaited, shares)
     ran = _with_network(ran, setting.network, loads, faults)
     if storage is not None and recovery is not None and recovery.storage is not None:
         load = storage[1].table(record.end_s, list(recovery.storage.names))

@@ -46,7 +46,7 @@ from clustersim.simulation.networked.network_model import (
 from clustersim.simulation.networked.network_spec import NetworkSpec
 from clustersim.simulation.no_progress import checkpoint_notes
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
-from clustersim.simulation.preemption_notes import preemption_notes
+from clustersim.simulation.preemption_notes import no_length_notes, preemption_notes
 from clustersim.simulation.result import Result
 from clustersim.simulation.run_jobs import (
     Setting,
@@ -235,6 +235,7 @@ def simulate(
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
+    notes += no_length_notes(ran.record.attempts, policy)
     return replace(result, provenance={**facts, **({"notes": notes} if notes else {})})
 
 

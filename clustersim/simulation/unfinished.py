@@ -17,13 +17,16 @@ from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import counted
 
-__all__ = ["can_never_run", "cancelled", "unfinished_reasons", "waits_for_ever"]
+__all__ = ["can_never_run", "cancelled", "unfinished_reasons", "waits_for_ever", "with_awaited"]
 
 _HELD = "held outside the queue when the simulation ended"
 CANCELLED = "cancelled by the policy"
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
+WITHOUT_END = "which never ends"
+AFTER_CANCELLED = "which was cancelled"
 """Endings of reasons that would also apply to a longer run."""
+_FOR_EVER = (GONE, STUCK, NEVER_RENEWED, WITHOUT_END, AFTER_CANCELLED)
 
 
 def unfinished_reasons(
@@ -80,6 +83,53 @@ def unfinished_reasons(
     return reasons
 
 
+def with_awaited(
+    reasons: npt.NDArray[np.object_], awaited: Mapping[int, Sequence[int]], ids: Sequence[object]
+) -> npt.NDArray[np.object_]:
+    """Return reasons in which jobs that wait for others name one that they wait for.
+
+    It is one that was cancelled or never ends, if there is one.
+
+    Parameters
+    ----------
+    reasons : object array (jobs,)
+        Those of :func:`unfinished_reasons`.
+    awaited : mapping of int to sequence of int
+        The jobs for which each job that was submitted still waited at the end.
+    ids : sequence (jobs,)
+
+    Examples
+    --------
+    >>> reasons = np.array(["cancelled by the policy", "still waiting", "still waiting"], object)
+    >>> for reason in with_awaited(reasons, {1: [0], 2: [1]}, "abc")[1:]:
+    ...     print(reason)
+    held outside the queue when the simulation ended: it waits for job a, which was cancelled
+    held outside the queue when the simulation ended: it waits for job b, which never ends
+    """
+    followers: dict[int, list[int]] = {}
+    for job, others in awaited.items():
+        for other in others:
+            followers.setdefault(other, []).append(job)
+    ends = {  # how the sentence on a job that others wait for in vain ends
+        job: AFTER_CANCELLED if reasons[job] == CANCELLED else WITHOUT_END
+        for job in followers
+        if (str(reasons[job]) == CANCELLED or str(reasons[job]).endswith(_FOR_EVER))
+    }
+    in_vain = list(ends)
+    while in_vain:
+        for job in followers.get(in_vain.pop(), ()):
+            if job not in ends:
+                ends[job] = WITHOUT_END
+                in_vain.append(job)
+    found = reasons.copy()
+    for job, others in awaited.items():
+        if others:
+            other = min(others, key=lambda each: (each not in ends, each))
+            text = ends.get(other, "which had not ended")
+            found[job] = f"{_HELD}: it waits for job {ids[other]}, {text}"
+    return found
+
+
 def _why_it_waits(
     record: RunRecord,
     partitions: Sequence[Partition],
@@ -133,7 +183,7 @@ def can_never_run(jobs: pd.DataFrame) -> Bools:
     """Return which jobs of a result did not run and would not run in a longer run either.
 
     Such a job fits on no pool, possibly because nodes have left permanently, or it waits behind a
-    job that can never start.
+    job that can never start, or for one that was cancelled or never ends.
 
     Parameters
     ----------
@@ -165,5 +215,5 @@ def waits_for_ever(jobs: pd.DataFrame) -> Bools:
     bool array (jobs,)
     """
     reasons = jobs["reason"].fillna("").astype("string")
-    found: Bools = reasons.str.endswith((GONE, STUCK, NEVER_RENEWED)).to_numpy(dtype=bool)
+    found: Bools = reasons.str.endswith(_FOR_EVER).to_numpy(dtype=bool)
     return found

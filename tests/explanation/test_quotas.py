@@ -45,10 +45,27 @@ def test_a_team_at_its_own_limit_waits_for_quota() -> None:
     assert "because its gang fitted, but its queue had no quota left" in found.sentence
 
 
-def test_the_limit_of_a_team_binds_on_a_full_cluster_too() -> None:
+def test_on_a_full_cluster_no_limit_of_a_team_binds() -> None:
+    # Vision is at its limit of 48; the other 16 are in use until 50 s, and are free from then on.
     teams = ["vision", "speech", "vision"]
-    result, known = kueue(jobs((0, 48, 100), (0, 16, 100), (10, 8, 10), team=teams))
-    assert causes(result, known, 3) == [(10, 100, "quota")]
+    result, known = kueue(jobs((0, 48, 100), (0, 16, 50), (10, 8, 10), team=teams))
+    assert causes(result, known, 3) == [(10, 50, "accelerators"), (50, 100, "quota")]
+    whole = cs.explain(result, **known).jobs.iloc[2]
+    assert whole[["accelerators_s", "quota_s"]].tolist() == [40, 50]
+    without = cs.explain(result, job=3, **known).without.set_index("cause")["start_s"]
+    assert without["quota"] == 50
+
+
+def test_a_job_that_needs_its_whole_cohort_waits_for_busy_accelerators() -> None:
+    # Both teams may use all 64. Team a itself holds 8 until 100 s, and team b 8 until 150 s.
+    own = {"cohort": "lab", "quotas": {"gpu": 32}}
+    table = jobs((0, 8, 100), (0, 8, 150), (10, 64, 10), team=["a", "b", "a"])
+    result, known = kueue(table, {"queues": {"a": own, "b": own}})
+    assert causes(result, known, 3) == [(10, 150, "accelerators")]
+    found = cs.explain(result, **known)
+    assert found.jobs["accelerators_s"].tolist() == [0, 0, 140]
+    assert found.hours["quota"] == 0
+    assert found.sentence.endswith("100 % for accelerators that other jobs held.")
 
 
 def test_quota_that_others_keep_for_themselves() -> None:
@@ -149,7 +166,7 @@ def test_what_is_left_is_what_the_ledger_says(
             assert room.left[0, at] == tree.available(queue.name, key)
             assert room.used[0, at] == tree.ledger(key).usage[tree.node_of(queue.name)]
             assert room.most[0] == tree.potentially_available(queue.name, key)
-    # A job at its limit waits for quota, whatever is free; the causes add up to the wait.
+    # The causes add up to the wait.
     found = cs.explain(result, **known)
     names = [f"{name}_s" for name in found.hours]
     np.testing.assert_allclose(found.jobs[names].sum(axis=1), found.jobs["waited_s"])
@@ -167,6 +184,20 @@ def test_a_limit_of_a_user_under_any_policy() -> None:
     assert found.without["start_s"].tolist() == [5]
     whole = cs.explain(result, **known)
     assert whole.jobs["waited_for"].tolist() == ["", "limit", ""]
+
+
+def test_a_run_that_does_not_say_its_policy_has_a_note_that_limits_are_not_known() -> None:
+    # Job 2 waits for ann's limit of 8 until job 1 ends at 100 s, while 8 are free.
+    options = {"quotas": {"limits": {"user": {"ann": 8}}}}
+    table = jobs((0, 8, 100), (5, 8, 50), user=["ann", "ann"])
+    result = cs.replay(table, policy="easy", accelerators=16, options=options)
+    found = cs.explain(result)
+    assert found.jobs["waited_for"].tolist() == ["", "order"]
+    assert any("limits and budgets count as order" in text for text in found.notes)
+    assert cs.explain(result, job=2).notes == found.notes
+    known = cs.explain(result, scheduling=cs.Scheduling(policy="easy", options=options))
+    assert known.jobs["waited_for"].tolist() == ["", "limit"]
+    assert known.notes == ()
 
 
 def test_the_quota_of_a_queue_under_a_policy_that_does_not_divide() -> None:

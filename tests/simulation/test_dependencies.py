@@ -8,6 +8,8 @@ import pytest
 import clustersim as cs
 from clustersim.errors import InputError
 from clustersim.scheduling import POLICIES
+from clustersim.simulation.unfinished import can_never_run
+from clustersim.topology import single_pool
 
 
 def log(**columns: object) -> pd.DataFrame:
@@ -94,6 +96,42 @@ def test_only_after_any_follows_a_cancelled_job() -> None:
     result = cs.replay(jobs, policy=CancelFirst, accelerators=16).jobs
     assert result["start_s"].tolist()[2:] == [5, 0]
     assert result["outcome"].tolist() == ["unfinished", "unfinished", "finished", "finished"]
+
+
+HELD = "held outside the queue when the simulation ended: it waits for job"
+
+
+def test_what_waits_for_a_cancelled_job_says_so_along_the_chain() -> None:
+    # a is cancelled at 5 s: b never runs, nor do c and d, in whatever way they wait for b.
+    jobs = log(after_ok=["", "a", "b", ""], after_any=["", "", "", "a b"])
+    result = cs.replay(jobs, policy=CancelFirst, accelerators=16).jobs
+    assert result["reason"].tolist() == [
+        "cancelled by the policy",
+        f"{HELD} a, which was cancelled",
+        f"{HELD} b, which never ends",
+        f"{HELD} b, which never ends",
+    ]
+    assert can_never_run(result).tolist() == [False, True, True, True]
+
+
+def test_of_several_jobs_the_cancelled_one_is_named() -> None:
+    # At the end of the run at 8 s, b runs until 10 s, and a was cancelled at 5 s.
+    jobs = log(after_ok=["", "", "b a", "b"])
+    found = cs.simulate(jobs, single_pool(16), cs.Scheduling(policy=CancelFirst), horizon_s=8.0)
+    assert found.jobs["reason"].tolist()[2:] == [
+        f"{HELD} a, which was cancelled",
+        f"{HELD} b, which had not ended",
+    ]
+    assert can_never_run(found.jobs).tolist() == [False, False, True, False]
+
+
+def test_what_waits_for_a_job_whose_budget_never_renews_never_runs() -> None:
+    # Ann may use 60 accelerator-seconds; a uses 40 of them, and b needs 40, too.
+    jobs = log(after_any=["", "", "b", ""], user=["ann", "ann", "bo", "bo"])
+    quotas = {"budgets": {"user": {"ann": 60 / 3600}}}
+    result = cs.replay(jobs, policy="fcfs", accelerators=16, options={"quotas": quotas}).jobs
+    assert result["reason"].tolist()[1].endswith("nothing renews it")
+    assert result["reason"].tolist()[2] == f"{HELD} b, which never ends"
 
 
 @pytest.mark.parametrize(
