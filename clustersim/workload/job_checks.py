@@ -128,6 +128,7 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True
         )
     problems += [*rate_problems(jobs, records), *range_problems(jobs)]
+    problems += _label_problems(jobs, records)
     problems += _check_order(jobs, records)
     return problems + list(_check_identity(jobs, records))
 
@@ -267,6 +268,50 @@ def _check_size(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
         bad = bad & finite if what not in ("without a value", _INFINITE) else bad
         if bad.any():
             yield _row_problem("n_accelerators", bad, values, records, what, rule)
+
+
+def _label_problems(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
+    """Yield what is wrong with the columns ``hero``, ``preemptible`` and ``priority``.
+
+    An empty cell is allowed. Whether a policy can use a priority that is text, is up to the policy.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    records : int64 array (jobs,)
+        Row numbers of the jobs in the file.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"hero": [True, "maybe"], "priority": [np.inf, 1.0]})
+    >>> list(_label_problems(jobs, np.array([1, 2])))
+    ["hero: must be true or false, found 'maybe' (row 2)", 'priority: must be a finite number, \
+found inf (row 1)']
+    """
+    for name in ("hero", "preemptible"):
+        column = jobs.get(name)
+        if not isinstance(column, pd.Series) or pd.api.types.is_bool_dtype(column):
+            continue
+        given = column.astype(object)
+        wrong = np.asarray(given.notna() & ~given.isin([True, False]))
+        if wrong.any():
+            # One other text turns all cells of a file into texts: it is the one to name.
+            odd = wrong & ~np.asarray(given.astype(str).str.lower().isin(("true", "false")))
+            at = int(np.argmax(odd if odd.any() else wrong))
+            yield (
+                f"{name}: must be true or false, found {shown(given.iloc[at])} (row {records[at]})"
+            )
+    column = jobs.get("priority")
+    if isinstance(column, pd.Series):
+        numbers = pd.to_numeric(column, errors="coerce")
+        endless = np.isinf(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+        if endless.any():
+            at = int(np.argmax(endless))
+            yield (
+                f"priority: must be a finite number, found {shown(column.iloc[at])} "
+                f"(row {records[at]})"
+            )
 
 
 def _check_order(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
