@@ -55,7 +55,7 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
 def _check_job(job: object, queue: Queue) -> None:
     if not isinstance(job, int | np.integer) or isinstance(job, bool):
         raise ClusterSimError(
-            f"decides about job {job!r}; a job is a whole number, its position among the jobs "
+            f"decides about job {shown(job)}; a job is a whole number, its position among the jobs "
             "that can run (counted from 0)"
         )
     n_jobs = len(queue.jobs.n_accelerators)

@@ -162,8 +162,8 @@ def ids_in_errors(job_ids: Sequence[object]) -> Iterator[None]:
     ...     raise ClusterSimError("job 1 (counted from 0) has 8 accelerators already")
     Traceback (most recent call last):
         ...
-    clustersim.errors.ClusterSimError: job_id 'b-9' (job 1 of those that can run, counted from 0) \
-has 8 accelerators already
+    clustersim.errors.ClusterSimError: job 1 (job_id 'b-9'; counted from 0 among those that can \
+run) has 8 accelerators already
     """
     try:
         yield
@@ -175,8 +175,9 @@ has 8 accelerators already
             job = int(found[1])
             if job >= len(job_ids):
                 return found[0]
-            job_id = shown(job_ids[job])
-            return f"job_id {job_id} (job {job} of those that can run, counted from 0)"
+            return (
+                f"job {job} (job_id {shown(job_ids[job])}; counted from 0 among those that can run)"
+            )
 
         error.args = (_POSITION.sub(named, str(error)), *error.args[1:])
         raise
