@@ -148,6 +148,9 @@ def shown(value: object, *, most: int = 60) -> str:
     --------
     >>> shown("x" * 100, most=12)
     "'xxxxxxxx..."
+    >>> import numpy as np
+    >>> shown(np.int64(0)), shown(np.float64(0.5))
+    ('0', '0.5')
     """
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         value = value.item()  # type: ignore[attr-defined]

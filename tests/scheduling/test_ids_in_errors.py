@@ -25,7 +25,5 @@ def test_the_id_is_that_of_the_table_though_a_job_before_it_cannot_run() -> None
     jobs = pd.DataFrame({"job_id": ["big", "b-7"], "submit_s": 0, "n_accelerators": [64, 8]})
     with pytest.raises(ClusterSimError) as error:
         cs.replay(jobs.assign(duration_s=60), policy=StartsTwice, accelerators=8)
-    assert (
-        "job_id 'b-7' (job 0 of those that can run, counted from 0) cannot be started: it is"
-        in (str(error.value))
-    )
+    said = "job 0 (job_id 'b-7'; counted from 0 among those that can run) cannot be started: it is"
+    assert said in str(error.value)

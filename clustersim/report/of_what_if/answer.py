@@ -334,8 +334,8 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     for row in found.hinges[found.hinges[["before_s", "after_s"]].isna().any(axis=1)].to_dict(
         "records"
     ):
-        if never := _also_never(row):
-            yield f"{capital(str(row['key']))}: with {row['what']}, there is no such wait{never}."
+        if more := _also_never(row):
+            yield f"{capital(str(row['key']))}: with {row['what']}, there is no such wait{more}."
     for row in _tried(found).head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)
         unit = common_unit(waits) or common_unit(waits[1:])
