@@ -142,11 +142,18 @@ def problems_of(field: str, look_up: Callable[[str], object], name: str) -> list
 def shown(value: object, *, most: int = 60) -> str:
     """Return the text of a value for a message, cut to `most` characters.
 
+    A number of numpy is shown as a plain number.
+
     Examples
     --------
     >>> shown("x" * 100, most=12)
     "'xxxxxxxx..."
+    >>> import numpy as np
+    >>> shown(np.int64(0)), shown(np.float64(0.5))
+    ('0', '0.5')
     """
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        value = value.item()  # type: ignore[attr-defined]
     text = _BRIEF.repr(value) if isinstance(value, (dict, list, tuple)) else repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.files import read_yaml
 from clustersim.shipped import find_file, missing_file
 
@@ -31,7 +31,7 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
     if base is None:
         return data
     if not isinstance(base, str):
-        raise InputError(path, f"extends: must be the name of a file, found {base!r}")
+        raise InputError(path, f"extends: must be the name of a file, found {shown(base)}")
     beside = find_file(base, path.parent, within="experiments")
     if not beside.is_file():
         problem = (
@@ -62,7 +62,7 @@ def read_version(path: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, 
     fields = read_extended(path)
     small = fields.pop("quick", None)
     if small is not None and not isinstance(small, dict):
-        raise InputError(path, f"quick: must be a mapping of keys, found {small!r}")
+        raise InputError(path, f"quick: must be a mapping of keys, found {shown(small)}")
     if quick and small is None:
         raise InputError(path, "quick: the file has no `quick:` section")
     other = None if small is None else merged(fields, small)

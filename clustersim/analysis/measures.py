@@ -26,7 +26,7 @@ from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Bools, Floats
 from clustersim.calendar import period_ends_s
 from clustersim.catalogue import Catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.scenario.dates import instant_s
 from clustersim.scenario.run_controls import RunControls
 from clustersim.simulation.result import Result
@@ -320,7 +320,7 @@ def _values_by_pool(each: Metric, of: Any) -> dict[str, float]:
         return {f"{each.name}.{pool}": value for pool, value in each.by_pool(of).items()}
     values = _called(each, each.by_pool, of)
     if not isinstance(values, Mapping):
-        problem = f"by_pool must return a mapping of pools to numbers, found {values!r}"
+        problem = f"by_pool must return a mapping of pools to numbers, found {shown(values)}"
         raise PluginError(each.file, f"metric {each.name!r}: {problem}")
     names = {f"{each.name}.{pool}": value for pool, value in values.items()}
     return {name: _number(each, name, value) for name, value in names.items()}
@@ -336,7 +336,7 @@ def _number(each: Metric, name: str, value: Any) -> float:
     """Return the value of a user-defined metric, which must be a finite number or NaN."""
     if isinstance(value, numbers.Real) and not math.isinf(value):
         return float(value)
-    problem = f"must return a finite number or NaN, found {value!r}"
+    problem = f"must return a finite number or NaN, found {shown(value)}"
     raise PluginError(each.file, f"metric {name!r}: {problem}")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Floats
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 
 __all__ = ["SobolIndices", "sobol_design", "sobol_indices"]
 
@@ -78,9 +78,11 @@ def sobol_design(
     from scipy.stats import qmc  # slow to import
 
     if n_parameters < 1:
-        raise InputError("sensitivity", f"parameters: must be 1 or more, found {n_parameters!r}")
+        raise InputError(
+            "sensitivity", f"parameters: must be 1 or more, found {shown(n_parameters)}"
+        )
     if points < 1 or points & (points - 1):
-        raise InputError("sensitivity", f"points: must be a power of two, found {points!r}")
+        raise InputError("sensitivity", f"points: must be a power of two, found {shown(points)}")
     sequence = qmc.Sobol(2 * n_parameters, scramble=True, rng=np.random.default_rng(rng))
     both = sequence.random_base2(points.bit_length() - 1)
     a, b = both[:, :n_parameters], both[:, n_parameters:]

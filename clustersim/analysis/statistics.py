@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 from clustersim.array_types import Floats
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 
 __all__ = [
     "FACTOR",
@@ -134,7 +134,7 @@ def quantile_interval(
     (5.5, 2.0, 9.0)
     """
     if not 0 < q < 1:
-        raise InputError("quantile", f"must be greater than 0 and less than 1, found {q!r}")
+        raise InputError("quantile", f"must be greater than 0 and less than 1, found {shown(q)}")
     numbers = np.asarray(values, dtype=np.float64)
     numbers = np.sort(numbers[~np.isnan(numbers)])
     count = len(numbers)

@@ -19,7 +19,7 @@ from pydantic import (
 
 from clustersim.availability.component_failures import with_rate
 from clustersim.availability.storage_spec import SharedStorageSpec
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.topology import MOST_CHIPS
 from clustersim.units import Bandwidth, Duration
@@ -132,7 +132,8 @@ class Checkpointing(FileModel):
             return read(value)
         except ValidationError:
             raise ValueError(
-                f"must be optimal, never, or a duration above 0 such as 30 min, found {value!r}"
+                "must be optimal, never, or a duration above 0 such as 30 min, "
+                f"found {shown(value)}"
             ) from None
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import numpy as np
 
 from clustersim.availability.windows_spec import Maintenance, ReservationAhead, WindowsSpec
 from clustersim.engine.window_driver import PlannedWindow
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.topology import Cluster, Pool
 
 __all__ = ["planned_windows"]
@@ -148,7 +148,9 @@ def _nodes(text: str | int | None, pool: Pool) -> tuple[int, ...]:
     for part in str(text).split(","):
         found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
         if found is None:
-            raise ValueError(f"nodes: must be numbers and ranges such as 0-15,20, found {text!r}")
+            raise ValueError(
+                f"nodes: must be numbers and ranges such as 0-15,20, found {shown(text)}"
+            )
         first, last = int(found[1]), int(found[2] or found[1])
         if not first <= last < pool.n_nodes:
             raise ValueError(

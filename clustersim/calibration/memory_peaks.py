@@ -13,7 +13,7 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats
 from clustersim.calibration.own_data import own_table
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.estimation.assumed_inputs import CHIP
 from clustersim.estimation.configuration_reader import read_configurations
 from clustersim.estimation.configurations import Configurations
@@ -227,10 +227,12 @@ def _check(texts: pd.DataFrame) -> None:
     ]
     if not problems:
         wrong = sorted(set(texts["outcome"]) - {"ran", "oom"})
-        problems += [f"outcome: must be ran or oom, found {word!r}" for word in wrong]
+        problems += [f"outcome: must be ran or oom, found {shown(word)}" for word in wrong]
         numbers = pd.to_numeric(texts["peak_memory_gb"].replace("", "1"), errors="coerce")
         bad = texts["peak_memory_gb"][~(numbers > 0)].tolist()
-        problems += [f"peak_memory_gb: must be a positive number, found {text!r}" for text in bad]
+        problems += [
+            f"peak_memory_gb: must be a positive number, found {shown(text)}" for text in bad
+        ]
     if problems:
         raise InputError("table of peaks", problems)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.calibration.microbenchmarks import DEPENDS, SIZES, Microbenchmarks
 from clustersim.catalogue import Accelerator, Catalogue
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.estimation.configurations import chip_arrays
 from clustersim.estimation.row import Row
 from clustersim.microbenchmarks.schema import CHECKSUM, KINDS, row_checksum
@@ -218,7 +218,7 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
     gated = row.choice("mlp_type", "gelu", ("gelu", "swiglu")) == "swiglu"
     layout = row.text("layout")
     if layout not in ("", *LAYOUTS):
-        row.problems.append(f"layout: must be one of {', '.join(LAYOUTS)}, found {layout!r}")
+        row.problems.append(f"layout: must be one of {', '.join(LAYOUTS)}, found {shown(layout)}")
     seconds = row.number("median_s", least=0.0, whole=False)
     precision = row.choice("precision", "bf16", PRECISIONS)
     recompute = {"none": 0.0, "full": 2.0}[row.choice("recompute", "none", ("none", "full"))]

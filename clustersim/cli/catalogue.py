@@ -64,11 +64,11 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the requested part of the catalogue."""
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue, report
-    from clustersim.errors import InputError
+    from clustersim.errors import InputError, shown
 
     catalogue = load_catalogue(*args.catalogue)
     if args.assumptions and args.name is not None:
-        raise InputError("catalogue", f"--assumptions takes no name, found {args.name!r}")
+        raise InputError("catalogue", f"--assumptions takes no name, found {shown(args.name)}")
     if args.assumptions:
         print(_assumptions(catalogue))
         write_json(report.assumptions_data(catalogue))

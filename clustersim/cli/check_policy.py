@@ -24,7 +24,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="test a user-defined policy or placement",
         description="Run a policy or placement on small clusters and check that no accelerator is "
         "allocated twice, every job ends, nothing starts early, and the same input gives the same "
-        "schedule.",
+        "schedule. Exit code 1: a rule is broken, or the code raises an error in a trial; 2: the "
+        "class cannot be loaded, or an option cannot be used.",
         epilog="example: clustersim check-policy my_policy.py:NarrowestFirst",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue, add_renamed, number, whole_number
 from clustersim.console import repeat, warn, write_json
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.interrupts import held
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def token_count(text: str) -> float:
         return float(text[:-1]) * scale if scale else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"must be a number, such as 15e12 or 15T (K, M, B, T), found {text!r}"
+            f"must be a number, such as 15e12 or 15T (K, M, B, T), found {shown(text)}"
         ) from None
 
 

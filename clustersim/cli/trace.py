@@ -193,7 +193,8 @@ def _print_statistics(
     print(table([(name, f"{q:,.0f}", format_duration(q)) for name, q in runs], ["", "s", ""]))
     if statistics.jobs_without_duration:
         print(
-            f"{counted(statistics.jobs_without_duration, 'job')} with a model instead of a run time"
+            f"{counted(statistics.jobs_without_duration, 'job')} without a run time (a model and "
+            "tokens, or rates of 0)"
         )
     print("\nArrivals")
     print(

@@ -20,7 +20,7 @@ from clustersim.catalogue import Accelerator
 from clustersim.catalogue.assumptions import BUILT_IN, AssumedSection, server_price_cny
 from clustersim.costs.depreciation import Span, capital_rates
 from clustersim.costs.integrals import DailyRate, Rate
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.files import FileModel
 from clustersim.topology import Pool
 from clustersim.units import SECONDS_PER_YEAR, Duration, Money, format_number
@@ -44,7 +44,7 @@ def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> obj
         return read(value)
     except ValidationError:
         raise ValueError(
-            f"must be `{MONTH}` or a duration of at least 1 h, such as 30 d; found {value!r}"
+            f"must be `{MONTH}` or a duration of at least 1 h, such as 30 d; found {shown(value)}"
         ) from None
 
 

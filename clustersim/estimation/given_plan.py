@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import InputError, nearest_hint, shown
 from clustersim.estimation.row import Row
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import DISPATCHERS
@@ -245,7 +245,7 @@ def read_zero(row: Row) -> tuple[float | None, float | None]:
     match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
     if match is None:
         row.problems.append(
-            f"zero: must be 0 to 3, fsdp, or of the form 1(group=8), found {text!r}"
+            f"zero: must be 0 to 3, fsdp, or of the form 1(group=8), found {shown(text)}"
         )
         return None, None
     group = match.group(2)

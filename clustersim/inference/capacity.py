@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.inference.calibration import (
     ServingCalibration,
     default_serving,
@@ -174,7 +174,7 @@ def video_capacity(
     calibration = default_serving() if calibration is None else calibration
     sizes = {"width": width, "height": height, "frames": frames, "steps": steps, "count": count}
     problems = [
-        f"{name}: must be a number above 0, found {value!r}"
+        f"{name}: must be a number above 0, found {shown(value)}"
         for name, value in sizes.items()
         if not 0 < value < 1e9
     ]

@@ -10,7 +10,7 @@ import numpy as np
 from clustersim.array_types import Bools, Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.inference.calibration import (
     ServingCalibration,
     coefficients_of,
@@ -161,7 +161,9 @@ def estimate_serving(
     shape, chip = served_model(model, catalogue), catalogue.accelerator(accelerator)
     problems = load_problems(load)
     if not (isinstance(count, (int, np.integer)) and 1 <= count <= MOST_COUNT):
-        problems.append(f"count: must be a whole number of 1 to {MOST_COUNT:,}, found {count!r}")
+        problems.append(
+            f"count: must be a whole number of 1 to {MOST_COUNT:,}, found {shown(count)}"
+        )
     if is_diffusion(shape):
         problems.append(f"model: {shape.name} makes images or videos; this needs a language model")
     if problems:

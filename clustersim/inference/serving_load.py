@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clustersim.errors import unknown_name
+from clustersim.errors import shown, unknown_name
 from clustersim.inference.engines import engine_of, engines
 from clustersim.inference.precisions import PRECISIONS, precision_of
 
@@ -63,7 +63,7 @@ def load_problems(load: ServingLoad) -> list[str]:
         "draft": (load.draft, 0.0, 16.0),
     }
     problems += [
-        f"{name}: must be a number of {least:g} to {most:g}, found {value!r}"
+        f"{name}: must be a number of {least:g} to {most:g}, found {shown(value)}"
         for name, (value, least, most) in numbers.items()
         if value is not None and not least <= value <= most
     ]

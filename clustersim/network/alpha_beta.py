@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from clustersim.array_types import Floats
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.network.algorithms import algorithm_of, check_operation
 
 __all__ = ["TOPOLOGIES", "Dimension", "collective_time"]
@@ -105,7 +105,7 @@ def collective_time(
     check_operation(operation)
     size = np.asarray(size_bytes, dtype=np.float64)
     if not np.all(size >= 0):
-        raise InputError("size_bytes", f"must be 0 or more, found {size_bytes!r}")
+        raise InputError("size_bytes", f"must be 0 or more, found {shown(size_bytes)}")
     if not dims:
         raise InputError("dims", "needs at least one dimension")
     if operation == "point_to_point" and len(dims) > 1:
@@ -132,13 +132,15 @@ def _count(index: int, dim: Dimension) -> Floats:
         raise InputError(f"{where}.topology", unknown_name("topology", dim.topology, TOPOLOGIES))
     count = np.asarray(dim.count, dtype=np.float64)
     if not np.all((count >= 1) & (count == np.floor(count))):
-        raise InputError(f"{where}.count", f"must be whole and at least 1, found {dim.count!r}")
+        raise InputError(
+            f"{where}.count", f"must be whole and at least 1, found {shown(dim.count)}"
+        )
     if not np.all(np.asarray(dim.bandwidth_Bps) > 0):
         raise InputError(
             f"{where}.bandwidth_Bps", f"must be more than 0, found {dim.bandwidth_Bps!r}"
         )
     if not np.all(np.asarray(dim.latency_s) >= 0):
-        raise InputError(f"{where}.latency_s", f"must be 0 or more, found {dim.latency_s!r}")
+        raise InputError(f"{where}.latency_s", f"must be 0 or more, found {shown(dim.latency_s)}")
     return count
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
-from clustersim.errors import InputError, check_kind, unknown_name
+from clustersim.errors import InputError, check_kind, shown, unknown_name
 from clustersim.network.algorithms import bus_factor, check_operation
 from clustersim.network.collectives import (
     Links,
@@ -195,7 +195,7 @@ def estimate_collective(
     factors = fitted_factors() if factors is None else factors
     _check_algorithm(algorithm, operation, algorithms_for(operation, links, used.name))
     if not 1.0 <= copies < np.inf:
-        raise InputError("copies", f"must be 1 or more, found {copies!r}")
+        raise InputError("copies", f"must be 1 or more, found {shown(copies)}")
     if algorithm == AUTO:
         seconds = _chosen_by_library(operation, size, ranks, links, factors)
     else:
@@ -257,16 +257,16 @@ def _checked(
     )
     problems = []
     if not np.all((size > 0) & np.isfinite(size)):
-        problems.append(f"size_bytes: must be more than 0, found {size_bytes!r}")
+        problems.append(f"size_bytes: must be more than 0, found {shown(size_bytes)}")
     if not 0 < nic_Bps < np.inf:
         problems.append(f"nic_Bps: must be more than 0, found {nic_Bps!r}")
     domain = float(links.scaleup_size)
     if not np.all((ranks >= 1) & (ranks == np.floor(ranks)) & np.isfinite(ranks)):
-        problems.append(f"count: must be whole and at least 1, found {count!r}")
+        problems.append(f"count: must be whole and at least 1, found {shown(count)}")
     elif operation != "point_to_point" and np.any((ranks > domain) & (ranks % domain != 0)):
         problems.append(
             f"count: must be at most {domain:g} (one scale-up domain) or a multiple of it, "
-            f"found {count!r}"
+            f"found {shown(count)}"
         )
     if problems:
         raise InputError("collective", problems)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError, check_kind, names_former_arguments
+from clustersim.errors import InputError, check_kind, names_former_arguments, shown
 from clustersim.performance.arrays import (
     BINARY_GIGABYTE,
     RECOMPUTE,
@@ -209,7 +209,7 @@ def best_plans(
 def check_precision(precision: str) -> None:
     """Raise InputError unless the precision is ``bf16`` or ``fp8``."""
     if precision not in ("bf16", "fp8"):
-        raise InputError("precision", f"must be bf16 or fp8, found {precision!r}")
+        raise InputError("precision", f"must be bf16 or fp8, found {shown(precision)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import InputError, nearest_hint, shown
 
 __all__ = ["MEMORY_OPTIONS", "is_memory_option", "offloads_of", "parse_memory"]
 
@@ -86,7 +86,7 @@ def parse_memory(
             problems.append(f"{key}: is given more than once")
         elif not is_memory_option(name, value):
             must = OFFLOAD_WORDS if name == "offload" else f"one of {', '.join(allowed)}"
-            problems.append(f"{name}: must be {must}, found {value!r}")
+            problems.append(f"{name}: must be {must}, found {shown(value)}")
         else:
             found[name] = value
     if problems:

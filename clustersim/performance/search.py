@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_draw
@@ -205,18 +205,18 @@ def search_plans(
 
 def _check_options(keep: ArrayLike, space: str, switches: Mapping[str, float]) -> None:
     problems = [
-        f"switches: must be among {', '.join(SWITCHES)}, found {name!r}"
+        f"switches: must be among {', '.join(SWITCHES)}, found {shown(name)}"
         for name in switches
         if name not in SWITCHES
     ]
     if switches and space != "usual":
         problems.append("switches: cannot be given with the full space, which tries all values")
     if not (isinstance(keep, int | np.integer) and keep >= 1):
-        problems.append(f"keep: must be a whole number of 1 or more, found {keep!r}")
+        problems.append(f"keep: must be a whole number of 1 or more, found {shown(keep)}")
     if space not in SPACES:
         near = difflib.get_close_matches(str(space), SPACES, 1, cutoff=0.0)
         problems.append(
-            f"space: must be {' or '.join(SPACES)}, found {space!r}; nearest: {near[0]}"
+            f"space: must be {' or '.join(SPACES)}, found {shown(space)}; nearest: {near[0]}"
         )
     if problems:
         raise InputError("search_plans", problems)

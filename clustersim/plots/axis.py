@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.analysis.metrics import find_metric, group_of, period_of, pool_of
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.units import SCALES, format_duration, format_number, scale_of
 
 __all__ = ["Axis", "axis_for", "axis_of", "value_text", "value_texts"]
@@ -77,7 +77,7 @@ class Axis:
         if self.better not in ("", "less", "more"):
             raise InputError("axis", unknown_name("direction", self.better, ("less", "more")))
         if not (math.isfinite(self.scale) and self.scale > 0):
-            raise InputError("axis", f"scale must be a positive number, found {self.scale!r}")
+            raise InputError("axis", f"scale must be a positive number, found {shown(self.scale)}")
 
     def fitted(self, values: npt.ArrayLike) -> Axis:
         """Return the axis with the unit and the scale that suit the given values.

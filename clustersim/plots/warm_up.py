@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from clustersim.array_types import Floats
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
@@ -103,7 +103,7 @@ def plot_warm_up(
         )
     cuts = np.atleast_1d(np.asarray([] if warm_up is None else warm_up, dtype=np.float64))
     if not ((cuts >= 0) & (cuts <= 1)).all():
-        raise InputError("plot_warm_up", f"warm_up must be between 0 and 1, found {warm_up!r}")
+        raise InputError("plot_warm_up", f"warm_up must be between 0 and 1, found {shown(warm_up)}")
     bins = waits.shape[1]
     place = (np.arange(bins) + 0.5) / bins
     mean = np.ma.masked_invalid(waits).mean(axis=0).filled(np.nan)

@@ -236,7 +236,7 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
     """Return the scenario's own entry for a chip or model, which extends the catalogue's entry."""
     listed = tree.setdefault("catalogue", [])
     if not isinstance(listed, list):
-        raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
+        raise InputError(source, f"catalogue must be a list of files, found {shown(listed)}")
     if not listed or not _holds_changes_only(listed[-1]):
         listed.append({})
     if name == ASSUMPTIONS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.errors import ClusterSimError, nearest_hint
+from clustersim.errors import ClusterSimError, nearest_hint, shown
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Resize, Start, Wake
 from clustersim.scheduling.holding import Part
 from clustersim.scheduling.placements import NodePlacement, Nodes
@@ -55,8 +55,8 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
 def _check_job(job: object, queue: Queue) -> None:
     if not isinstance(job, int | np.integer) or isinstance(job, bool):
         raise ClusterSimError(
-            f"decides about job {job!r}; a job is a whole number, its position in the table of "
-            "jobs (counted from 0)"
+            f"decides about job {shown(job)}; a job is a whole number, its position among the jobs "
+            "that can run (counted from 0)"
         )
     n_jobs = len(queue.jobs.n_accelerators)
     if not 0 <= job < n_jobs:

@@ -174,7 +174,7 @@ def _pairs(text: str, kind: Any) -> Any:
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     if not known:
-        return f"has no options, found {name!r}"
+        return f"has no options, found {shown(name)}"
     return f"has no option {name!r}; {nearest_hint(name, known)}"
 
 

@@ -7,10 +7,12 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import inspect
+import re
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
@@ -41,6 +43,7 @@ __all__ = [
     "error_text",
     "find_placement",
     "find_policy",
+    "ids_in_errors",
     "interrupts_itself",
     "load_module",
     "module_being_loaded",
@@ -48,6 +51,7 @@ __all__ = [
     "raised_by_files",
 ]
 
+_POSITION = re.compile(r"job ([0-9]+) \(counted from 0\)")
 Plugin = TypeVar("Plugin")
 _LOADING = threading.RLock()
 _BEING_LOADED: ContextVar[ModuleType | None] = ContextVar("being loaded", default=None)
@@ -141,6 +145,42 @@ def error_in_plugin(
     for file, cls in files.items():
         return InputError(file, f"{cls.__name__}: {text}")
     return None
+
+
+@contextmanager
+def ids_in_errors(job_ids: Sequence[object]) -> Iterator[None]:
+    """Name jobs by their ids in errors of a simulation, which knows only their positions.
+
+    Parameters
+    ----------
+    job_ids : sequence
+        Ids of the jobs that are simulated.
+
+    Examples
+    --------
+    >>> with ids_in_errors(["a-7", "b-9"]):
+    ...     raise ClusterSimError("job 1 (counted from 0) has 8 accelerators already")
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.ClusterSimError: job 1 (job_id 'b-9'; counted from 0 among those that can \
+run) has 8 accelerators already
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except ClusterSimError as error:
+
+        def named(found: re.Match[str]) -> str:
+            job = int(found[1])
+            if job >= len(job_ids):
+                return found[0]
+            return (
+                f"job {job} (job_id {shown(job_ids[job])}; counted from 0 among those that can run)"
+            )
+
+        error.args = (_POSITION.sub(named, str(error)), *error.args[1:])
+        raise
 
 
 def plugin_file(plugin: type[Policy] | type[Placement]) -> str:

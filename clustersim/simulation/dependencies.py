@@ -21,7 +21,7 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.engine.limits import Limits
-from clustersim.errors import InputError, nearest_name
+from clustersim.errors import InputError, nearest_name, shown
 from clustersim.notes import note
 from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
@@ -237,7 +237,7 @@ def _numbers(
         raise InputError(
             "jobs",
             f"{column}: must be a number of at least {least:g}, found "
-            f"{jobs[column].iloc[row]!r} (job {jobs['job_id'].iloc[row]})",
+            f"{shown(jobs[column].iloc[row])} (job {jobs['job_id'].iloc[row]})",
         )
     for row in np.flatnonzero(~np.isnan(values)).tolist():
         yield row, float(values[row])

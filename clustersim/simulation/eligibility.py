@@ -193,10 +193,6 @@ def _preemptible(jobs: pd.DataFrame) -> Bools:
     if "preemptible" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
     column = jobs["preemptible"].astype(object)
-    valid = column.isna() | column.isin([True, False])
-    if not valid.all():
-        found = column[~valid].iloc[0]
-        raise InputError("jobs", f"preemptible: must be true or false, found {found!r}")
     return np.asarray(column.where(column.notna(), False), dtype=bool)
 
 

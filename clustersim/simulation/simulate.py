@@ -31,7 +31,7 @@ from clustersim.scheduling import (
     find_placement,
 )
 from clustersim.scheduling.holding import Split
-from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself
+from clustersim.scheduling.plugins import error_in_plugin, ids_in_errors, interrupts_itself
 from clustersim.scheduling.quotas import Quotas
 from clustersim.seeds import Streams
 from clustersim.simulation.arguments import FORMER, check_arguments
@@ -222,7 +222,8 @@ def simulate(
             progress=progress,
         )
         runtimes = replace(runtimes, run_s=run_s)
-        ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
+        with ids_in_errors(jobs["job_id"].to_numpy(dtype=object)[eligible.choice_of >= 0].tolist()):
+            ran = run_jobs(jobs, runtimes, eligible, depend, quotas, partitions, policy, setting)
     spans = scheduling.span_pools is not None
     result = result_of(jobs, ran, cluster, eligible, services, spans=spans)
     facts = run_facts(ran.record, time.perf_counter() - began)

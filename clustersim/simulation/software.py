@@ -40,7 +40,7 @@ from pydantic import (
 from clustersim.array_types import Floats, Ints
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Accelerator, Catalogue, Model
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
 from clustersim.simulation.runtimes import Runtimes
@@ -99,7 +99,9 @@ class Port(FileModel):
         try:
             return read(value)
         except ValidationError:
-            raise ValueError(f"must be never, or a time such as 180 d, found {value!r}") from None
+            raise ValueError(
+                f"must be never, or a time such as 180 d, found {shown(value)}"
+            ) from None
 
     @model_validator(mode="after")
     def _matures(self) -> Port:

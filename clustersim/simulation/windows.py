@@ -142,11 +142,6 @@ def hero_jobs(
     hero: Bools = sizes >= planned.hero_share * largest
     if "hero" in jobs:
         given = jobs["hero"].astype(object)
-        valid = given.isna() | given.isin([True, False])
-        if not valid.all():
-            raise InputError(
-                "jobs", f"hero: must be true or false, found {given[~valid].iloc[0]!r}"
-            )
         hero |= given.where(given.notna(), False).to_numpy(dtype=bool)[rows]
     # Nodes are drained on one partition, so not for a job that runs on several, or only smaller.
     return np.flatnonzero(hero & (sizes <= largest)).tolist()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clustersim.catalogue import Catalogue
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 
 __all__ = ["STAND_IN", "ChipGuess", "guess_chip", "named_chips"]
 
@@ -150,7 +150,7 @@ def named_chips(pairs: Iterable[str], catalogue: Catalogue) -> dict[str, str]:
     for pair in pairs:
         kind, equals, chip = pair.partition("=")
         if not equals or not kind.strip():
-            raise InputError("--accelerator", f"must be TYPE=CHIP, found {pair!r}")
+            raise InputError("--accelerator", f"must be TYPE=CHIP, found {shown(pair)}")
         if not catalogue.has_accelerator(chip.strip()):
             raise InputError(
                 "--accelerator",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.shipped import find_file
 from clustersim.sites.cells import Times
 from clustersim.sites.condor_queue import (
@@ -127,7 +127,7 @@ def read_queue(
         moment = Times(zone).parse(taken_at)
         if moment is None:
             raise InputError("--taken-at", f"must be a time such as 2025-05-14T11:20:07, "
-                             f"found {taken_at!r}")  # fmt: skip
+                             f"found {shown(taken_at)}")  # fmt: skip
         state = _timed(state, moment)
     if gpus_per_node is not None:
         note = f"{gpus_per_node} accelerators a node are assumed for every job (--gpus-per-node)"

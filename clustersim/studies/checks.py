@@ -8,7 +8,7 @@ import pandas as pd
 
 from clustersim.analysis.metrics import group_of, is_metric, metric_names, period_of, pool_of
 from clustersim.analysis.values import Scalar
-from clustersim.errors import unknown_name
+from clustersim.errors import shown, unknown_name
 from clustersim.studies.plot_kinds import check_plots, parameters_of
 from clustersim.studies.spec import Range, Replications, StudySpec
 from clustersim.units import listed
@@ -135,7 +135,8 @@ def _check_capacity(spec: StudySpec) -> Iterator[str]:
     for value in spec.listed(spec.capacity.of):
         if isinstance(value, (bool, str)):
             yield (
-                f"parameters.{spec.capacity.of}: the capacity search needs numbers, found {value!r}"
+                f"parameters.{spec.capacity.of}: the capacity search needs numbers, "
+                f"found {shown(value)}"
             )
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from clustersim import interrupts
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.processes import WorkerDied, Workers, cores
 from clustersim.source_code import this_code
 from clustersim.studies.base import Base, Run
@@ -313,7 +313,9 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
             "--dask", "needs Dask; install it with: pip install 'clustersim[cluster]'"
         ) from None
     if not re.fullmatch(r"(\w+://)?\S+:\d+", address):
-        problem = f"must be a scheduler's address such as tcp://10.0.0.1:8786, found {address!r}"
+        problem = (
+            f"must be a scheduler's address such as tcp://10.0.0.1:8786, found {shown(address)}"
+        )
         raise InputError("--dask", problem)
     connect: Any = Client  # distributed has no types
     try:

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names
 from clustersim.analysis.registry import Registry, names_its_fields, unknown_item, users_code
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 
 if TYPE_CHECKING:
     from clustersim.studies.spec import Plot, StudySpec
@@ -150,12 +150,12 @@ class PlotKind:
         for field in ("title", "description"):
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
-                yield f"{field} must be a non-empty string, found {text!r}"
+                yield f"{field} must be a non-empty string, found {shown(text)}"
         for field in ("panels", "check", "check_name", "pictures"):
             function = getattr(self, field)
             optional = field in ("check", "pictures")
             if not callable(function) and not (optional and function is None):
-                yield f"{field} must be a function, found {function!r}"
+                yield f"{field} must be a function, found {shown(function)}"
         for field in ("takes", "needs"):
             for name in getattr(self, field):
                 if name not in FIELDS:
@@ -197,7 +197,7 @@ class PlotKind:
             pictures = self.pictures(result, plot)
         listed = isinstance(pictures, (list, tuple))
         if not listed or not all(isinstance(entry, type(plot)) for entry in pictures):
-            problem = f"pictures must return a list of plots, found {pictures!r}"
+            problem = f"pictures must return a list of plots, found {shown(pictures)}"
             raise InputError(self.file or "plots", f"plot kind {self.name!r}: {problem}")
         return pictures or [plot]
 
@@ -230,7 +230,7 @@ class PlotKind:
         with _named(self):
             panels = self.panels(result, plot)
         if self.file and (not isinstance(panels, (list, tuple)) or not all(map(callable, panels))):
-            problem = f"panels must return a list of functions, found {panels!r}"
+            problem = f"panels must return a list of functions, found {shown(panels)}"
             raise InputError(self.file, f"plot kind {self.name!r}: {problem}")
         if not panels:
             raise InputError(
@@ -368,7 +368,7 @@ def register_plot(kind: PlotKind) -> None:
     'Bars'
     """
     if not isinstance(kind, PlotKind):
-        raise InputError("register_plot", f"needs a clustersim.PlotKind, found {kind!r}")
+        raise InputError("register_plot", f"needs a clustersim.PlotKind, found {shown(kind)}")
     PLOT_KINDS.register(kind)
 
 

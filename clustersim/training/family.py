@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from clustersim.catalogue import Model
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 
 __all__ = ["LARGEST", "SMALLEST", "layer_range", "with_layers"]
 
@@ -50,7 +50,8 @@ def with_layers(model: Model, layers: int) -> Model:
     least, most = layer_range(model)
     if not least <= layers <= most:
         raise InputError(
-            "family", f"layers of {model.name}: must be from {least} to {most}, found {layers!r}"
+            "family",
+            f"layers of {model.name}: must be from {least} to {most}, found {shown(layers)}",
         )
     if layers == model.layers:
         return model

@@ -14,7 +14,7 @@ from clustersim.availability.failure_spec import Failures, failure_sources
 from clustersim.availability.failures import gang_mttf_s
 from clustersim.availability.storage_spec import rates_Bps
 from clustersim.availability.stored_data import STATE_BYTES_PER_PARAMETER
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.files import validate
 from clustersim.topology import Pool
 from clustersim.units import format_duration, format_rate
@@ -127,7 +127,7 @@ def read_failures(given: str | Mapping[str, Any] | Failures | None, rate: float 
         tree = {**DEFAULT_FAILURES, "sources": [] if sources == "none" else sources}
         spec = validate(Failures, tree, "failures")
     if not 0 <= rate <= 1e6:
-        raise InputError("failures", f"rate: must be from 0 to 1e6, found {rate!r}")
+        raise InputError("failures", f"rate: must be from 0 to 1e6, found {shown(rate)}")
     spec = spec.model_copy(update={"rate": spec.rate * rate})
     failure_sources(spec)
     return spec

@@ -14,7 +14,7 @@ from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.root_search import RootSearch
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.estimation.estimate import TOKENS_PER_PARAMETER
 from clustersim.performance import Calibration, default_calibration
 from clustersim.scenario.scenario import LoadedScenario
@@ -203,7 +203,7 @@ def _check(
     has_fleet: bool,
 ) -> None:
     problems = [
-        f"{name}: must be above 0 and at most {most:g}, found {value!r}"
+        f"{name}: must be above 0 and at most {most:g}, found {shown(value)}"
         for name, value, most in (
             ("days", days, 1e5),
             ("tokens_per_parameter", tokens_per_parameter, 1e9),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clustersim.availability.failure_spec import Failures
 from clustersim.catalogue import Model
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.estimation.cost import Prices
 from clustersim.performance import Calibration, default_calibration, load_calibration
 from clustersim.scenario.file_names import beside
@@ -311,13 +311,13 @@ def open_fleet(
 def _check(pool_share: float, counts: int | Sequence[int] | None, draws: int) -> None:
     problems = []
     if not 0 < pool_share <= 1:
-        problems.append(f"pool_share: must be above 0 and at most 1, found {pool_share!r}")
+        problems.append(f"pool_share: must be above 0 and at most 1, found {shown(pool_share)}")
     if not (isinstance(draws, int | np.integer) and 1 <= draws <= MOST_DRAWS):
-        problems.append(f"draws: must be from 1 to {MOST_DRAWS:,}, found {draws!r}")
+        problems.append(f"draws: must be from 1 to {MOST_DRAWS:,}, found {shown(draws)}")
     if counts is not None:
         sizes = [counts] if isinstance(counts, int | float | np.number) else list(counts)
         problems += [
-            f"counts: must be whole numbers from 1 to {MOST_CHIPS:,}, found {size!r}"
+            f"counts: must be whole numbers from 1 to {MOST_CHIPS:,}, found {shown(size)}"
             for size in sizes
             if not (isinstance(size, int | np.integer) and 1 <= size <= MOST_CHIPS)
         ]

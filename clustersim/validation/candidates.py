@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import InputError, nearest_hint, shown
 from clustersim.scheduling import Policy, find_policy, option_texts
 from clustersim.units import listed
 
@@ -57,7 +57,9 @@ def candidates(
     clustersim.errors.InputError: --option: no candidate (easy) has an option 'attained'; ...
     """
     if isinstance(policies, str):
-        raise InputError("policies", f"must be a list such as ['fcfs', 'easy'], found {policies!r}")
+        raise InputError(
+            "policies", f"must be a list such as ['fcfs', 'easy'], found {shown(policies)}"
+        )
     names = list(POLICIES) if policies is None else [str(name).strip() for name in policies]
     if not names or "" in names:
         raise InputError("policies", "must name one policy or more, such as fcfs,easy")

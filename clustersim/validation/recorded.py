@@ -9,7 +9,7 @@ import pandas as pd
 
 from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.array_types import Floats
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.units import counted, format_duration
 from clustersim.validation.occupancy import running_at
 from clustersim.workload.job_runs import runs_of
@@ -104,7 +104,7 @@ def given_waits(
         if name not in _GIVEN:
             raise InputError("--recorded-wait", unknown_name("statistic", name, _GIVEN))
         if not (np.isfinite(value) and value >= 0):
-            raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {value!r}")
+            raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {shown(value)}")
     if "mean" not in recorded:
         raise InputError(
             "--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
-from clustersim.errors import InputError, check_kind
+from clustersim.errors import InputError, check_kind, shown
 from clustersim.scenario.dates import time_s
 from clustersim.scheduling import find_placement
 from clustersim.units import counted, format_duration, format_percent, listed, parse_quantity
@@ -267,7 +267,7 @@ def _moment(value: float | str, calendar: Calendar, name: str) -> float:
     check_kind(name, value, (Real, str), "seconds, a duration or a date")
     found = time_s(value, calendar, name) if isinstance(value, str) else float(value)
     if not found >= 0:
-        raise InputError(name, f"must be 0 s or more, found {found!r}")
+        raise InputError(name, f"must be 0 s or more, found {shown(found)}")
     return found
 
 

@@ -14,8 +14,10 @@ from clustersim.units import format_percent
 from clustersim.whatif.question import Question, System
 from clustersim.workload import JobLog
 
-__all__ = ["Alternative", "alternatives"]
+__all__ = ["LOADED", "Alternative", "alternatives"]
 
+LOADED = "the load"
+"""What an answer depends on whose alternatives have another load."""
 LOAD_STEP = 0.1
 OUT_OF_SERVICE = 0.05
 ESTIMATE_FACTOR = 2.0
@@ -94,7 +96,7 @@ def _load(question: Question, factor: float) -> Iterator[Alternative]:
             new = {"load": factor, "method": "superpose"}
             changes[system.key] = {"workload.scale": new}
     what = f"{format_percent(abs(factor - 1.0), 0)} {word} load than asked about"
-    yield Alternative("the load", what, changes)
+    yield Alternative(LOADED, what, changes)
 
 
 def _estimates(question: Question) -> Iterator[Alternative]:

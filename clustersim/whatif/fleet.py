@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.units import MOST_CHIPS, counted, listed
 
 __all__ = ["added_nodes", "plain_pool"]
@@ -124,7 +124,7 @@ def _requests(nodes: int | str | Sequence[str]) -> Iterator[tuple[str, int]]:
         found = re.fullmatch(r"(?:(.+)=)?\s*([+-]?\d[\d,]*)\s*", request)
         if found is None:
             raise InputError(
-                "--add-nodes", f"must be a number such as 16, or POOL=16, found {request!r}"
+                "--add-nodes", f"must be a number such as 16, or POOL=16, found {shown(request)}"
             )
         number = int(found[2].replace(",", ""))
         if number:

@@ -18,7 +18,7 @@ from clustersim.calendar import DAY_S, WEEK_S, Calendar
 from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration, format_number
-from clustersim.whatif.alternatives import Alternative, alternatives
+from clustersim.whatif.alternatives import LOADED, Alternative, alternatives
 from clustersim.whatif.cost_once import cost_once_cny
 from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
 from clustersim.whatif.groups import FLEET, GROUPS, TIMES, GroupNames, asked_row
@@ -50,7 +50,9 @@ class WhatIf(Brief):
         (jobs that can run and did not finish), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
-        ``before_s``, ``after_s`` (the time of the answer with the alternative) and ``moves_s``.
+        ``before_s``, ``after_s`` (the time of the answer with the alternative), ``moves_s``,
+        ``changes_gain_s``, and ``more_never`` (jobs that can run after the change and can never run
+        with the alternative; 0 with another load, because its jobs are others).
     blocks : str
         Blocks in which replications draw the log again; see
         :func:`~clustersim.workload.log_resample.chosen_blocks`.
@@ -383,18 +385,24 @@ def _hinges(
         for task, own in done
         if task.replication == 0
     }
+    never = {
+        (task.alternative, task.system): int(own.fleet["never"])
+        for task, own in done
+        if task.replication == 0
+    }
     rows = []
     for other in others:
         old, new = (found[other.what, system.key] for system in (before, after))
         moves = new - usual[after.key][0]
         gain = (new - old) - (usual[after.key][0] - usual[before.key][0])
+        # With another load, the jobs are others.
+        more = never[other.what, after.key] - never["", after.key] if other.key != LOADED else 0
         rows.append(
             {"key": other.key, "what": other.what, "before_s": old, "after_s": new,
-             "moves_s": moves, "changes_gain_s": gain}
+             "moves_s": moves, "changes_gain_s": gain, "more_never": more}
         )  # fmt: skip
-    table = pd.DataFrame(
-        rows, columns=["key", "what", "before_s", "after_s", "moves_s", "changes_gain_s"]
-    )
+    names = ["key", "what", "before_s", "after_s", "moves_s", "changes_gain_s", "more_never"]
+    table = pd.DataFrame(rows, columns=names)
     order = np.argsort(-table["moves_s"].abs().to_numpy(dtype=np.float64), kind="stable")
     return table.iloc[order].reset_index(drop=True)
 

@@ -15,7 +15,12 @@ from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, f
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.input_columns import misspelt_notes
 from clustersim.workload.jobs import REQUIRED_COLUMNS
-from clustersim.workload.measured_rates import rate_column_notes, rate_problems
+from clustersim.workload.measured_rates import (
+    has_rates,
+    rate_column_notes,
+    rate_problems,
+    rows_with_rates,
+)
 from clustersim.workload.size_ranges import range_problems
 
 __all__ = ["check_jobs"]
@@ -34,7 +39,7 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
     ----------
     jobs : pandas.DataFrame
         A jobs table. ``duration_s`` and ``estimate_s`` may be NaN only in rows with a ``model`` and
-        ``tokens``.
+        ``tokens``, or with ``steps`` and rates.
     source : str or Path
         Name of the table in the message, usually the file.
     records : int64 array (jobs,), optional
@@ -102,12 +107,13 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
 
 
 def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
-    by_model = _model_rows(jobs)
+    by_model, by_rate = _model_rows(jobs), rows_with_rates(jobs)
+    without = by_rate if by_model is None else by_model | by_rate
     problems = list(_check_numbers(jobs, records, "submit_s", least=0.0, most=LONGEST_S))
     problems += _check_size(jobs, records)
     for name in ("duration_s", "estimate_s"):
         problems += _check_numbers(
-            jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
+            jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=without
         )
     for name in ("deadline_s", "slo_s", "restart_delay_s"):
         every = np.ones(len(jobs), dtype=bool)
@@ -121,7 +127,8 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
         problems += _check_numbers(
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True
         )
-    problems += [*rate_problems(jobs), *range_problems(jobs)]
+    problems += [*rate_problems(jobs, records), *range_problems(jobs)]
+    problems += _label_problems(jobs, records)
     problems += _check_order(jobs, records)
     return problems + list(_check_identity(jobs, records))
 
@@ -209,7 +216,7 @@ def _check_numbers(
         limit = "at most 10,000 yr (3.16e11 s) is allowed; is the value in milliseconds?"
     too_low = values <= least if open_end else values < least
     for bad, what, remedy in (
-        (absent, "without a value", "every job needs a value"),
+        (absent, "without a value", _wanted(jobs, name)),
         (np.isinf(values), _INFINITE, "a finite number is needed"),
         (
             too_low & np.isfinite(values),
@@ -226,6 +233,13 @@ def _check_numbers(
             if what == "with a value that is not positive" and not open_end:
                 what = "with a negative value"
             yield _row_problem(name, bad, values, records, what, remedy)
+
+
+def _wanted(jobs: pd.DataFrame, name: str) -> str:
+    """Return what to do about a cell of a column that has no value."""
+    if name == "duration_s" and has_rates(jobs):
+        return "every job needs a value, or steps and a rate (columns steps_per_s.POOL)"
+    return "every job needs a value"
 
 
 def _check_size(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
@@ -254,6 +268,50 @@ def _check_size(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
         bad = bad & finite if what not in ("without a value", _INFINITE) else bad
         if bad.any():
             yield _row_problem("n_accelerators", bad, values, records, what, rule)
+
+
+def _label_problems(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
+    """Yield what is wrong with the columns ``hero``, ``preemptible`` and ``priority``.
+
+    An empty cell is allowed. Whether a policy can use a priority that is text, is up to the policy.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    records : int64 array (jobs,)
+        Row numbers of the jobs in the file.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"hero": [True, "maybe"], "priority": [np.inf, 1.0]})
+    >>> list(_label_problems(jobs, np.array([1, 2])))
+    ["hero: must be true or false, found 'maybe' (row 2)", 'priority: must be a finite number, \
+found inf (row 1)']
+    """
+    for name in ("hero", "preemptible"):
+        column = jobs.get(name)
+        if not isinstance(column, pd.Series) or pd.api.types.is_bool_dtype(column):
+            continue
+        given = column.astype(object)
+        wrong = np.asarray(given.notna() & ~given.isin([True, False]))
+        if wrong.any():
+            # One other text turns all cells of a file into texts: it is the one to name.
+            odd = wrong & ~np.asarray(given.astype(str).str.lower().isin(("true", "false")))
+            at = int(np.argmax(odd if odd.any() else wrong))
+            yield (
+                f"{name}: must be true or false, found {shown(given.iloc[at])} (row {records[at]})"
+            )
+    column = jobs.get("priority")
+    if isinstance(column, pd.Series):
+        numbers = pd.to_numeric(column, errors="coerce")
+        endless = np.isinf(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
+        if endless.any():
+            at = int(np.argmax(endless))
+            yield (
+                f"priority: must be a finite number, found {shown(column.iloc[at])} "
+                f"(row {records[at]})"
+            )
 
 
 def _check_order(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 
 from clustersim.array_types import Bools
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel
 from clustersim.units import parse_quantity
 from clustersim.workload.jobs import partition_column, texts_of
@@ -40,7 +40,7 @@ def _split(condition: int | float | str) -> tuple[str, str]:
 def _size_condition(condition: int | str) -> int | str:
     if not re.fullmatch(r"\d[\d,]*", _split(condition)[1]):
         allowed = 'must be a number or a condition such as 64+ or "<64"'
-        raise ValueError(f"{allowed}, found {condition!r}")
+        raise ValueError(f"{allowed}, found {shown(condition)}")
     return condition
 
 

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from clustersim.array_types import Bools, Floats
-from clustersim.units import listed
+from clustersim.array_types import Bools, Floats, Ints
+from clustersim.errors import shown
+from clustersim.units import counted, listed
 
 __all__ = [
     "best_rates",
@@ -29,12 +30,14 @@ __all__ = [
     "rated_pools",
     "rates_at_sizes",
     "rates_of",
+    "rows_with_rates",
     "with_durations",
 ]
 
 STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
 _ALIKE = 0.8
 """Similarity of the name of a column and that of rates from which it counts as misspelt."""
+_RULE = "a rate in steps per second is needed, 0 where the job cannot run"
 _AT_SIZE = re.compile(r"(.+)@([1-9][0-9]*)")
 
 
@@ -126,7 +129,8 @@ def _at_asked_size(jobs: pd.DataFrame, pool: str) -> Floats:
             logs = np.log(rates[row, given])
             found = np.interp(asked[row], at[given], logs, left=np.nan, right=np.nan)
             own[row] = np.exp(found)
-    return own
+    nowhere = (rates == 0).any(axis=1) & ~(rates > 0).any(axis=1)
+    return np.where(nowhere, 0.0, own)
 
 
 def rated(jobs: pd.DataFrame) -> Bools:
@@ -171,19 +175,59 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
 
 
-def rate_problems(jobs: pd.DataFrame) -> Iterator[str]:
-    """Yield what is wrong with the columns of rates: texts, and values below 0 or infinite."""
+def rows_with_rates(jobs: pd.DataFrame) -> Bools:
+    """Return which jobs need no ``duration_s``, because it follows from their rates.
+
+    These are the jobs of :func:`rated`, also those whose rates are all 0, and those with a value
+    that is no rate, which :func:`rate_problems` reports.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [90] * 3, "steps_per_s.v100": [0.0, -3.0, None]})
+    >>> rows_with_rates(jobs).tolist()
+    [True, True, False]
+    """
+    rows = rated(jobs)
+    for _, wrong in _wrong_cells(jobs):
+        rows = rows | wrong
+    return rows
+
+
+def _wrong_cells(jobs: pd.DataFrame) -> Iterator[tuple[str, Bools]]:
+    """Yield each column of rates, and its cells that are texts, below 0 or infinite."""
     if not has_rates(jobs):
         return
     for name in (STEPS, *(str(name) for name in jobs.columns if str(name).startswith(RATE))):
         values = _numbers(jobs[name])
         texts = np.isnan(values) & jobs[name].notna().to_numpy()
-        wrong = texts | (values < 0) | np.isinf(values)
+        yield name, texts | (values < 0) | np.isinf(values)
+
+
+def rate_problems(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
+    """Yield what is wrong with the columns of rates: texts, and values below 0 or infinite.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table.
+    records : int64 array (jobs,)
+        Row numbers of the jobs in the file.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [90, 90], "steps_per_s.v100": [3.0, -2.0]})
+    >>> list(rate_problems(jobs, np.array([1, 2])))
+    ['steps_per_s.v100: 1 row has no number of at least 0 (row 2: -2.0); a rate in steps per \
+second is needed, 0 where the job cannot run']
+    """
+    for name, wrong in _wrong_cells(jobs):
         if wrong.any():
             at = int(np.argmax(wrong))
+            rows = counted(int(wrong.sum()), "row has", "rows have")
             yield (
-                f"{name}: {int(wrong.sum()):,} of {len(jobs):,} rows have no number of at least 0 "
-                f"(row {at + 1}: {jobs[name].iloc[at]!r})"
+                f"{name}: {rows} no number of at least 0 "
+                f"(row {records[at]}: {shown(jobs[name].iloc[at])}); "
+                + ("a number of steps is needed" if name == STEPS else _RULE)
             )
 
 

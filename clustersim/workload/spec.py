@@ -100,7 +100,7 @@ class JobClass(FileModel):
 def _weights(weights: dict[Key, float]) -> dict[Key, float]:
     for key, weight in weights.items():
         if not (weight >= 0 and math.isfinite(weight)):
-            raise ValueError(f"{key}: the weight must be 0 or more, found {weight!r}")
+            raise ValueError(f"{key}: the weight must be 0 or more, found {shown(weight)}")
     if not sum(weights.values()) > 0:
         raise ValueError("at least one weight must be more than 0")
     return weights

@@ -124,3 +124,20 @@ def test_the_alternative_to_a_policy_keeps_the_options_that_it_has() -> None:
     question = ask(table([0.0, 60.0]), accelerators=16, load=1.2, policy="priority", assume=options)
     policy = next(each for each in alternatives(question) if each.key == "the policy")
     assert policy.changes["before"] == {"scheduler.policy": "easy", "scheduler.options": {}}
+
+
+def test_jobs_that_can_no_longer_run_with_fewer_nodes_are_counted() -> None:
+    """Three nodes of 8, of which the alternative loses one: the two jobs of 24 cannot run."""
+    jobs = table([60.0 * number for number in range(6)], n_accelerators=[24, 8, 24, 8, 16, 8])
+    found = cs.what_if(jobs, cluster=pool(3), changes=["scheduler.policy=fcfs"], replications=0)
+    assert found.hinges.set_index("key")["more_never"]["the nodes in service"] == 2
+    (text,) = (each for each in what_if_answer(found).hinges_on if "nodes in service" in each)
+    assert text.endswith("; 2 more jobs can never run and are left out.")
+    assert (found.hinges.loc[found.hinges["key"] == "the load", "more_never"] == 0).all()
+
+
+def test_an_alternative_in_which_no_job_can_run_is_not_silent() -> None:
+    jobs = table([60.0 * number for number in range(4)], n_accelerators=16)
+    found = cs.what_if(jobs, cluster=pool(2), changes=["scheduler.policy=fcfs"], replications=0)
+    (text,) = (each for each in what_if_answer(found).hinges_on if "nodes in service" in each)
+    assert text.endswith("there is no such wait; 4 more jobs can never run and are left out.")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.errors import InputError
 from clustersim.notes import forget_notes
 from clustersim.workload import check_jobs
 
@@ -38,3 +39,33 @@ def test_a_job_whose_rates_are_all_zero_never_runs() -> None:
     assert result.jobs["outcome"].tolist() == ["never runnable", "finished", "finished"]
     assert "its measured rate there is 0 or missing" in result.jobs["reason"].iloc[0]
     assert result.jobs["finish_s"].tolist()[1:] == [25.0, 50.0]
+
+
+def _without_durations(rates: list[object]) -> pd.DataFrame:
+    jobs = pd.DataFrame({"job_id": range(1, len(rates) + 1), "submit_s": 0, "n_accelerators": 8})
+    return jobs.assign(steps=100, **{"steps_per_s.pool": rates})
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "easy", "sjf", "srtf"])
+def test_a_job_with_rates_of_zero_needs_no_duration(policy: str) -> None:
+    result = cs.replay(_without_durations([0.0, 4.0]), policy=policy, accelerators=32)
+    assert result.jobs["outcome"].tolist() == ["never runnable", "finished"]
+    assert result.jobs["finish_s"].tolist()[1] == 25.0
+    at_sizes = _without_durations([None, 4.0]).assign(**{"steps_per_s.pool@4": [0.0, None]})
+    result = cs.replay(at_sizes, policy=policy, accelerators=32)
+    assert result.jobs["outcome"].tolist() == ["never runnable", "finished"]
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), "fast"])
+def test_a_wrong_rate_is_named_and_no_duration_asked_for(wrong: object) -> None:
+    with pytest.raises(InputError) as error:
+        cs.replay(_without_durations([2.0, wrong]), policy="fcfs", accelerators=32)
+    assert str(error.value) == (
+        f"jobs: steps_per_s.pool: 1 row has no number of at least 0 (row 2: {wrong!r}); a rate in "
+        "steps per second is needed, 0 where the job cannot run"
+    )
+
+
+def test_a_job_without_rate_and_duration_is_told_that_either_is_needed() -> None:
+    with pytest.raises(InputError, match=r"row 1\); every job needs a value, or steps and a rate"):
+        cs.replay(_without_durations([None, 4.0]), policy="fcfs", accelerators=32)

@@ -19,7 +19,7 @@ from clustersim.analysis.root_search.crossing import (
     level_of,
 )
 from clustersim.array_types import Floats
-from clustersim.errors import InputError
+from clustersim.errors import InputError, shown
 from clustersim.units import format_number
 
 __all__ = ["RootSearch"]
@@ -100,18 +100,22 @@ class RootSearch:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name}: must be a number above 0, found {number!r}"
+            f"{name}: must be a number above 0, found {shown(number)}"
             for name, number in (("at_most", self.at_most), ("tolerance", self.tolerance))
             if not 0 < number < math.inf
         ]
         if not -math.inf < self.low < self.high < math.inf:
-            problems.append(f"low must be less than high, found {self.low!r} and {self.high!r}")
+            problems.append(
+                f"low must be less than high, found {shown(self.low)} and {self.high!r}"
+            )
         elif self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            problems.append(f"low, high: must be integers, found {self.low!r} and {self.high!r}")
+            problems.append(
+                f"low, high: must be integers, found {shown(self.low)} and {self.high!r}"
+            )
         if self.most_values < 2:
-            problems.append(f"most_values: must be 2 or more, found {self.most_values!r}")
+            problems.append(f"most_values: must be 2 or more, found {shown(self.most_values)}")
         if self.start is not None and not self.low <= self.start <= self.high:
-            problems.append(f"start: must be within the range, found {self.start!r}")
+            problems.append(f"start: must be within the range, found {shown(self.start)}")
         if problems:
             raise InputError("root search", problems)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from clustersim.report.of_what_if.doubts import (
     recorded_text,
     verb_of,
 )
+from clustersim.report.of_what_if.other_times import other_way_text
 from clustersim.report.of_what_if.stopped_jobs import stopped_text
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
@@ -74,7 +76,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{cost_text(found)}"
         f"{recorded_doubt(found, _unit(found))}{first}{_in_other_periods(found)}{doubt(found)}."
-        f"{stopped_text(found)}{_left_out(found)}{_overload(found)}{_partitions(found)}"
+        f"{other_way_text(found)}{stopped_text(found)}{_left_out(found)}{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
     name, period = f"change_{found.metric}", found.period[1]
@@ -268,7 +270,15 @@ def _first_hinge(found: WhatIf) -> str:
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
     instead = in_unit([moved, usual], _unit(found), join=" instead of ")
-    return f"this hinges on {row['key']} ({row['what']}: {instead})"
+    return f"this hinges on {row['key']} ({row['what']}: {instead}{_also_never(row)})"
+
+
+def _also_never(row: Mapping[Hashable, Any] | pd.Series) -> str:
+    """Return how many jobs more can never run in an alternative; its waits leave them out."""
+    more = row.get("more_never", 0)
+    if not more > 0:
+        return ""
+    return f"; {counted(int(more), 'more job', 'more jobs')} can never run and are left out"
 
 
 def _tried(found: WhatIf) -> pd.DataFrame:
@@ -321,6 +331,11 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     yield from chains_text(found)
     yield from _few_replications(found)
     usual = _usual(found)
+    for row in found.hinges[found.hinges[["before_s", "after_s"]].isna().any(axis=1)].to_dict(
+        "records"
+    ):
+        if more := _also_never(row):
+            yield f"{capital(str(row['key']))}: with {row['what']}, there is no such wait{more}."
     for row in _tried(found).head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)
         unit = common_unit(waits) or common_unit(waits[1:])
@@ -328,7 +343,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
         key = str(row["key"])
         yield (
             f"{capital(key)}: with {row['what']}, {before} before and {after} after "
-            f"(instead of {instead})."
+            f"(instead of {instead}){_also_never(row)}."
         )
     fleet = found.fleet
     left = fleet["backlog_at_end"].to_numpy(dtype=np.float64)

@@ -224,6 +224,7 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
             "after_s": f"{wait}, after",
             "moves_s": "moves the answer by",
             "gain_s": "changes the effect by",
+            "more_never": "more jobs that can never run, after",
         },
         file="hinges.csv",
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from clustersim.report.amounts import common_unit, in_unit
-from clustersim.report.of_what_if.doubts import verb_of
+from clustersim.report.of_what_if.other_times import moved_text
 from clustersim.units import counted, format_percent
 from clustersim.whatif.groups import TIMES
 from clustersim.whatif.result import WhatIf
@@ -22,13 +19,13 @@ def stopped_text(found: WhatIf) -> str:
         return ""
     texts = []
     if found.first_wait and found.first_wait != found.metric:
-        moved = _moved(found, found.first_wait)
+        moved = moved_text(found, found.first_wait)
         texts.append(
             "Jobs are stopped and wait again, so this is the wait over all attempts; until the "
             f"first start, the {TIMES[found.first_wait]} {moved}."
         )
     jct = "p95_jct_s" if found.metric.startswith("p95") else "mean_jct_s"
-    if jct != found.metric and (moved := _moved(found, jct)):
+    if jct != found.metric and (moved := moved_text(found, jct)):
         texts.append(f"The {TIMES[jct]} {moved}.")
     before, after = _of_fleet(found, "time_lost")
     texts.append(
@@ -48,14 +45,3 @@ def _of_fleet(found: WhatIf, name: str) -> list[float]:
     """Return a number of the fleet before and after the change."""
     numbers = found.fleet.set_index("system")[name]
     return [float(numbers[system.name]) for system in found.question.compared]
-
-
-def _moved(found: WhatIf, metric: str) -> str:
-    """Return how a time of the jobs of the answer changes; "" if one side has none."""
-    before, after = (found.waits(metric)[system.key][0] for system in found.question.compared)
-    if not (math.isfinite(before) and math.isfinite(after)):
-        return ""
-    verb, unit = verb_of(before, after), common_unit((before, after))
-    if verb == "stays":
-        return f"stays at {in_unit([after], unit)}"
-    return f"{verb} from {in_unit([before, after], unit)}"
