@@ -5,6 +5,7 @@
 # make verify  the long and statistical tests; FULL=1 also runs those with full counts
 # make lint    style, types and imports
 # make package the wheel and the sdist; every example is tried with the installed wheel alone
+# make redrawn runs all experiments in full (hours) and lists figures and numbers that differ
 # make docs    the documentation, as pages in out/site; runs its notebooks
 # make bench   speed, as ratios measured in one run
 
@@ -22,7 +23,7 @@ READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 EXPERIMENTS := $(filter-out workload_models,$(basename $(notdir $(wildcard experiments/*.py))))
 QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
-.PHONY: setup run briefing test verify lint package quick-experiments $(QUICK) docs bench clean
+.PHONY: setup run briefing test verify lint package quick-experiments $(QUICK) redrawn docs bench clean
 
 setup: $(READY)
 
@@ -75,6 +76,9 @@ quick-experiments: $(QUICK)
 
 $(QUICK): quick-%: setup
 	$(BIN)/python experiments/$*.py --quick --out out/quick-$$(date +%s)-$*
+
+redrawn: setup
+	$(BIN)/python -m tests.redrawn
 
 # Warnings are errors.  The variable silences a notice of the theme about its successor.
 docs: setup

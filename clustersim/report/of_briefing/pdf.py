@@ -121,7 +121,7 @@ def _table(pdf: FPDF, headings: Sequence[str], rows: Sequence[Sequence[str]], si
 def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[float, ...]:
     """Return widths in proportion to the texts, between those of 9 and 30 characters."""
     longest = (
-        max(1.6 * max(len(word) for word in heading.split()), *(len(row[k]) for row in rows))
+        max(2.0 * max(len(word) for word in heading.split()), *(len(row[k]) for row in rows))
         for k, heading in enumerate(headings)
     )
     return tuple(float(min(30, max(9, each))) for each in longest)
