@@ -196,13 +196,21 @@ def _with_terms(data: Any) -> Any:
                 raise ValueError(f"pools.{name}.made.{key}.foundry: {unknown}")
             terms = foundries.get(foundry) if isinstance(foundry, str) else None
             if isinstance(terms, Mapping):
-                used[foundry] = terms
+                if each.get("chips") != 0:
+                    used[foundry] = terms
                 made[key] = {**{k: terms[k] for k in _TERMS if k in terms}, **each}
         filled[name] = {**pool, "made": made}
     found = {**data, "pools": filled}
     memory = data.get("memory")
     if isinstance(memory, Mapping) and memory.get("stacks_per_month") is None:
-        stacks = [each["stacks_per_month"] for each in used.values() if "stacks_per_month" in each]
+        brought = {name: each.get("stacks_per_month") for name, each in used.items()}
+        stacks = [each for each in brought.values() if each is not None]
+        if 0 < len(stacks) < len(used):
+            without = next(name for name, each in brought.items() if each is None)
+            raise ValueError(
+                f"foundries.{without}.stacks_per_month: is missing; all foundries that make "
+                "chips must state it, or `memory` states it for all"
+            )
         if stacks and all(isinstance(each, int | float) for each in stacks):
             found["memory"] = {**memory, "stacks_per_month": sum(stacks)}
         elif not used:

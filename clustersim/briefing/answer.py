@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Floats
+from clustersim.briefing.checks import check_briefing
 from clustersim.briefing.fleet_file import FleetFile
 from clustersim.briefing.options import (
     Option,
@@ -45,10 +46,10 @@ class BriefingAnswer:
     trainings : pandas.DataFrame
         From :func:`~clustersim.training.named_trainings.compare_trainings`.
     fleet : ServedFleet
-        The whole base fleet at the end of the horizon.
+        The whole base fleet at the end of the horizon, with the assumed probability of the stop.
     frontier : Frontier
     equal : Assignment
-        The same share of every pool trains.
+        Each pool trains with its share in the file.
     demand_dates : tuple of str
         Dates of `demand`.
     demand : float array (dates,)
@@ -91,8 +92,15 @@ def briefing_loss(
 ) -> LossFactor:
     """Return the loss factor from full runs of all cases, or of the base only for a quick one.
 
-    `workers` and `progress` are those of :func:`~clustersim.outlook.loss_factor.loss_factor`.
+    What would make the other parts of the page fail is checked before the runs. `workers` and
+    `progress` are those of :func:`~clustersim.outlook.loss_factor.loss_factor`.
+
+    Raises
+    ------
+    InputError
+        If a part of the file is invalid or has no closed form.
     """
+    check_briefing(file)
     cases = dict(list(_cases(file).items())[: 1 if quick else None])
     replications = QUICK_REPLICATIONS if quick else REPLICATIONS
     return loss_factor(cases, replications=replications, workers=workers, progress=progress)
@@ -157,9 +165,7 @@ def answer_briefing(
         file.path.parent,
     )
     horizon_s = float(next(iter(cases.values())).scenario.horizon or 0.0)
-    fleet = served_fleet(file, horizon_s, float(found.cases[0].loss[-1]))
-    shares = [file.training_share(pool) for pool in fleet.pools]
-    share = float(np.average(shares, weights=fleet.rates.chips))
+    fleet = served_fleet(file, horizon_s, float(found.cases[0].loss[-1]), stops=[stop_of(file)])
     dates = _dates(file, horizon_s)
     at_end = sum(demand_per_s(file, each, horizon_s) for each in spec.served[:1])
     demand = [demand_per_s(file, spec.served[0], at_s) / at_end for at_s in dates.values()]
@@ -171,7 +177,7 @@ def answer_briefing(
         trainings=trainings,
         fleet=fleet,
         frontier=frontier(fleet.rates),
-        equal=proportional(fleet.rates, share),
+        equal=proportional(fleet.rates, fleet.training_share),
         demand_dates=tuple(dates),
         demand=np.array(demand),
         notes=tuple(dict.fromkeys([*notes, *loss.problems])),

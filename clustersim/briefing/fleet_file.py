@@ -85,7 +85,7 @@ class FleetFile:
 
     def at_s(self, text: str, name: str) -> float:
         """Return the time of a date in the section, in seconds since time 0."""
-        return time_s(text, self.calendar, f"{_SECTION}.{name}")
+        return time_s(text, self.calendar, f"{self.path}: {_SECTION}.{name}")
 
     def version(
         self, case: str | None = None, changes: Mapping[str, Any] | None = None
@@ -102,6 +102,14 @@ class FleetFile:
         self, pool: str, case: str | None = None, changes: Mapping[str, Any] | None = None
     ) -> float:
         """Return the share of a pool that trains in a version."""
+        fleet = self._fleet(case, changes)
+        own = (fleet["pools"].get(pool) or {}).get("training_share")
+        return float(fleet.get("training_share", 1.0) if own is None else own)
+
+    def _fleet(
+        self, case: str | None = None, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the section `fleet` of a version."""
         tree = copy.deepcopy(self.data)
         for key, value in self._changes(case, changes).items():
             if key == "case":
@@ -109,9 +117,8 @@ class FleetFile:
                 apply_case(tree, self.path, self.path.parent)
             else:
                 set_path(tree, key, value, self.path.parent)
-        fleet = tree["fleet"]
-        own = (fleet["pools"].get(pool) or {}).get("training_share")
-        return float(fleet.get("training_share", 1.0) if own is None else own)
+        fleet: dict[str, Any] = tree["fleet"]
+        return fleet
 
     def _changes(self, case: str | None, changes: Mapping[str, Any] | None) -> dict[str, Any]:
         name = self.spec.base if case is None else case
@@ -119,18 +126,25 @@ class FleetFile:
 
     @cached_property
     def budget_cny(self) -> float:
-        """Money for purchases, ``fleet.purchases.budget``.
+        """Money for purchases in the base, ``fleet.purchases.budget``.
 
         Raises
         ------
         InputError
-            If the fleet has none.
+            If the fleet has none, or it is 0.
         """
-        given = self.data["fleet"].get("purchases") or {}
+        given = self._fleet().get("purchases") or {}
+        if not isinstance(given, Mapping):
+            raise InputError(
+                self.path, f"fleet.purchases: must be a mapping of keys, found {given!r}"
+            )
         if given.get("budget") is None:
             raise InputError(self.path, "fleet.purchases.budget: is missing; options spend it")
         money = validate(_Budget, {"budget": given["budget"]}, self.path).budget
-        return open_platform(self.version()).catalogue.assumptions.cny(money)
+        found = open_platform(self.version()).catalogue.assumptions.cny(money)
+        if not found > 0:
+            raise InputError(self.path, "fleet.purchases.budget: must be above 0; options spend it")
+        return found
 
     def chip_of(self, pool: str) -> str:
         """Return the name of a pool's chip, as the file has it."""
@@ -239,6 +253,12 @@ def read_fleet_file(path: str | Path, changes: Mapping[str, Any] | Sequence[str]
     for where, pool in named:
         if pool not in pools:
             problems.append(f"{_SECTION}.{where}: {unknown_name('pool', pool, list(pools))}")
+    problems += [
+        f"fleet.pools.{pool}.deliveries.{BOUGHT}: this name is that of the chips that the budget "
+        "buys; give the delivery another name"
+        for pool in spec.purchases
+        if BOUGHT in ((pools.get(pool) or {}).get("deliveries") or {})
+    ]
     if problems:
         raise InputError(found, problems)
     return FleetFile(found, data, spec, calendar_of(data))

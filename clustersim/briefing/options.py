@@ -42,12 +42,13 @@ class Option:
     training : CaseOutlook
         Useful capacity by month, with the assumed probability of the stop.
     days, days_lo, days_hi : float
-        Days of the first training on the fastest gang at the end of the horizon, with the 90 %
-        interval; infinite if it is not possible.
+        Days of the first training on the fastest gang at the end of the horizon, without a stop,
+        with the 90 % interval; infinite if it is not possible.
     trains_on : str
         The pool and the number of chips of that gang; empty if it is not possible.
     served_share : float
-        Share of the demand at the end of the horizon that is served, the same for all services.
+        Share of the demand at the end of the horizon that is served, the same for all services,
+        by the expected chips with the assumed probability of the stop.
     served : ServedFleet
     against_best : BreakEven or None
         The best option against this one, by the probability of the stop; None for the best.
@@ -150,8 +151,9 @@ def _option(
         first.model, loaded, at, draws=TRAINING_DRAWS, **first.options()
     ).fastest
     chips = file.chips_bought(file.spec.options[name])
-    served = served_fleet(file, horizon_s, float(training.loss[-1]), changes=changes)
-    share = _training_share(file, served, changes)
+    served = served_fleet(
+        file, horizon_s, float(training.loss[-1]), changes=changes, stops=[stop_of(file)]
+    )
     return Option(
         name=name,
         chips=chips,
@@ -162,18 +164,10 @@ def _option(
         days_lo=math.inf if days is None else days["days_lo"],
         days_hi=math.inf if days is None else days["days_hi"],
         trains_on="" if days is None else f"{days['count']:,} {days['accelerator']}",
-        served_share=proportional(served.rates, share).served,
+        served_share=proportional(served.rates, served.training_share).served,
         served=served,
         against_best=against_best,
     )
-
-
-def _training_share(
-    file: FleetFile, served: ServedFleet, changes: Mapping[str, Any] | None = None
-) -> float:
-    """Return the share of all chips that train, as the mean over the pools by chips."""
-    shares = [file.training_share(pool, changes=changes) for pool in served.pools]
-    return float(np.average(shares, weights=np.maximum(served.rates.chips, 1e-9)))
 
 
 def budget_divided(file: FleetFile, loss: LossFactor, *, draws: int, seed: int | None) -> Sweep:

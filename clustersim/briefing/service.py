@@ -12,11 +12,12 @@ from clustersim.array_types import Floats
 from clustersim.briefing.fleet_file import FleetFile
 from clustersim.briefing.spec import Demand
 from clustersim.catalogue import Catalogue
-from clustersim.errors import InputError
+from clustersim.errors import InputError, named_in
 from clustersim.frontier import FleetRates
 from clustersim.inference import ServingLoad, serving_capacity, video_capacity
 from clustersim.outlook.fluid_capacity import open_fluid
 from clustersim.outlook.monthly_chips import chips_at
+from clustersim.outlook.stop import Stop
 from clustersim.scenario.platform import open_platform
 from clustersim.seeds import Streams
 
@@ -40,6 +41,8 @@ class ServedFleet:
         Training is counted without queues and failures. Chips are the mean over draws.
     low, high : float array (P, M)
         90 % interval of the serving rates.
+    training_share : float array (P,)
+        Share of each pool that trains in the file.
     """
 
     pools: tuple[str, ...]
@@ -47,6 +50,7 @@ class ServedFleet:
     rates: FleetRates
     low: Floats
     high: Floats
+    training_share: Floats
 
 
 def demand_per_s(file: FleetFile, demand: Demand, at_s: float) -> float:
@@ -64,6 +68,7 @@ def served_fleet(
     *,
     case: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    stops: Sequence[Stop] = (),
 ) -> ServedFleet:
     """Return what all chips of a fleet train and serve at a time.
 
@@ -76,6 +81,8 @@ def served_fleet(
         Loss factor: what queues, gangs and failures leave of training.
     case, changes : optional
         A version of the file (:meth:`~clustersim.briefing.fleet_file.FleetFile.version`).
+    stops : sequence of Stop
+        Rules that may stop the supply.
 
     Raises
     ------
@@ -91,13 +98,16 @@ def served_fleet(
         raise InputError(
             file.path, "fleet.training_share: must be above 0; whole pools follow from it"
         )
-    chips = chips_at(loaded, platform, at, DRAWS).mean(axis=0)[0] / share
+    chips = chips_at(loaded, platform, at, DRAWS, stops=stops).mean(axis=0)[0] / share
     speeds = fluid.ports.at(at, DRAWS, Streams(fluid.seed)).mean(axis=0)[0]
     with np.errstate(invalid="ignore"):
         training = loss * fluid.flop / fluid.work * speeds[fluid.ports.port_of]
     flops = fluid.kinds["share"].to_numpy(dtype=np.float64) * fluid.flop
     names = [pool.accelerator for pool in platform.cluster.pools]
-    found = [_served(each, names, platform.catalogue) for each in file.spec.served]
+    found = []
+    for number, each in enumerate(file.spec.served):
+        with named_in(file.path, f"briefing.served[{number}]"):
+            found.append(_served(each, names, platform.catalogue))
     rate, low, high = (np.array(part).T for part in zip(*found, strict=True))
     demand = np.array([demand_per_s(file, each, at_s) for each in file.spec.served])
     unserved = [
@@ -113,6 +123,7 @@ def served_fleet(
         FleetRates(chips, np.nan_to_num(training), flops / flops.sum(), rate, demand),
         low,
         high,
+        share,
     )
 
 

@@ -72,6 +72,12 @@ class Purchase(FileModel):
         None, ge=0, le=MOST_CHIPS, description="chips that can be bought; by default any number"
     )
 
+    @model_validator(mode="after")
+    def _no_number(self) -> Self:
+        if "chips" in (self.model_extra or {}):
+            raise ValueError("chips: is not allowed, because it follows from the budget")
+        return self
+
     def delivery(self, chips: int) -> dict[str, Any]:
         """Return the delivery of a number of chips, in the format of the fleet."""
         return {**self.model_dump(exclude={"at_most"}, exclude_none=True), "chips": chips}

@@ -119,8 +119,14 @@ def frontier(rates: FleetRates) -> Frontier:
     return Frontier(rates, (first, *_between(rates, first, last, scale or 1.0)))
 
 
-def proportional(rates: FleetRates, training_share: float) -> Assignment:
-    """Return what the fleet does if the same share of every pool trains.
+def proportional(rates: FleetRates, training_share: float | Floats) -> Assignment:
+    """Return what the fleet does if a given share of every pool trains.
+
+    Parameters
+    ----------
+    rates : FleetRates
+    training_share : float or float array (P,)
+        The same for all pools, or one of each pool.
 
     Raises
     ------
@@ -137,7 +143,7 @@ def proportional(rates: FleetRates, training_share: float) -> Assignment:
     >>> found.served, found.trained_flops_per_s
     (1.0, 25.0)
     """
-    if not 0 <= training_share <= 1:
+    if not np.all((np.asarray(training_share) >= 0) & (np.asarray(training_share) <= 1)):
         raise InputError(
             "training share", f"must be a number between 0 and 1, found {training_share!r}"
         )

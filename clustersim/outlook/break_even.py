@@ -53,7 +53,9 @@ def break_even_probability(
     With the difference of the conditional expectations ``d1 = E[a - b | event]`` and
     ``d0 = E[a - b | no event]``, the expected difference at the probability ``q`` is
     ``q d1 + (1 - q) d0``, which is 0 at ``q = d0 / (d0 - d1)``. How often the event happens in the
-    draws does not matter. The interval is that of the delta method.
+    draws does not matter. The interval is that of the delta method; the errors of ``d0`` and ``d1``
+    are added, which is right or too wide whatever their correlation, because the same random
+    numbers may have been used with and without the event.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def break_even_probability(
         errors = [
             float(difference[mine].std(ddof=1)) / math.sqrt(mine.sum()) for mine in (event, ~event)
         ]
-        error = math.hypot(errors[0] * d0, errors[1] * d1) / (d0 - d1) ** 2
+        error = (abs(errors[0] * d0) + abs(errors[1] * d1)) / (d0 - d1) ** 2
         wide = float(special.ndtri((1 + CONFIDENCE) / 2)) * error
         low, high = max(probability - wide, 0.0), min(probability + wide, 1.0)
     leading = d0 if d0 != 0 else d1

@@ -11,10 +11,20 @@ from scipy import special, stats
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 
-__all__ = ["CONFIDENCE", "Fan", "Missed", "fan_of", "mean_interval_of", "probability_missed"]
+__all__ = [
+    "CONFIDENCE",
+    "LEAST_DRAWS",
+    "Fan",
+    "Missed",
+    "fan_of",
+    "mean_interval_of",
+    "probability_missed",
+]
 
 CONFIDENCE = 0.95
 """Level of the intervals for the sampling error."""
+LEAST_DRAWS = 50
+"""With fewer draws, the interval of the 10th percentile has no lower end."""
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -62,7 +72,7 @@ def fan_of(values: Floats) -> Fan:
     Raises
     ------
     InputError
-        If there are fewer than 50 draws: the interval of the 10th percentile has no lower end.
+        If there are fewer draws than :data:`LEAST_DRAWS`.
 
     Examples
     --------
@@ -73,8 +83,8 @@ def fan_of(values: Floats) -> Fan:
     (40.0, 60.0)
     """
     draws = len(values)
-    if draws < 50:
-        raise InputError("outlook", f"draws: a fan needs 50 or more, found {draws}")
+    if draws < LEAST_DRAWS:
+        raise InputError("outlook", f"draws: a fan needs {LEAST_DRAWS} or more, found {draws}")
     ordered = np.sort(values, axis=0)
     found: dict[str, Floats] = {}
     for q in QUANTILES:

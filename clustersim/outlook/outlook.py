@@ -11,7 +11,14 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.outlook.break_even import BreakEven, break_even_probability
-from clustersim.outlook.fan import Fan, Missed, fan_of, mean_interval_of, probability_missed
+from clustersim.outlook.fan import (
+    LEAST_DRAWS,
+    Fan,
+    Missed,
+    fan_of,
+    mean_interval_of,
+    probability_missed,
+)
 from clustersim.outlook.fluid_capacity import open_fluid
 from clustersim.outlook.loss_factor import LossFactor, loss_factor
 from clustersim.outlook.model_spread import model_factors
@@ -205,6 +212,10 @@ def outlook(
     target = Target() if target is None else target
     if event is not None and abs(sum(event.probabilities) - 1) > 1e-9:
         raise InputError(f"stop {event.name}", "probabilities: their sum must be 1 for an event")
+    for loaded in cases.values():
+        _check_months(loaded, target)
+    if draws < LEAST_DRAWS:
+        raise InputError("outlook", f"draws: must be {LEAST_DRAWS} or more, found {draws}")
     if loss is None:
         loss = loss_factor(cases, replications=replications, workers=workers, progress=progress)
     found, ends = [], {}
@@ -222,6 +233,13 @@ def outlook(
             pair = first, each.name
             pairs[pair] = break_even_probability(ends[first], ends[each.name], happens)
     return Outlook(tuple(found), loss, target, pairs, draws, model_draws, seed, event)
+
+
+def _check_months(loaded: LoadedScenario, target: Target) -> None:
+    """Check that the horizon has the months of the target, before the runs."""
+    most, months = len(month_ends_s(loaded)[0]), target.months
+    if not 1 <= months <= most:
+        raise InputError(loaded.source, f"target months: must be 1 to {most}, found {months}")
 
 
 class _Case:
@@ -249,10 +267,6 @@ class _Case:
         """
         ends_s, _ = month_ends_s(self.loaded)
         months = self.target.months
-        if not 1 <= months <= len(ends_s):
-            raise InputError(
-                "outlook", f"target months: must be 1 to {len(ends_s)}, found {months}"
-            )
         edges_s = np.append(0.0, ends_s)[-months - 1 :]
         middles = (np.arange(PARTS) + 0.5) / PARTS
         times_s = (edges_s[:-1, None] + np.diff(edges_s)[:, None] * middles).ravel()

@@ -120,7 +120,7 @@ def draw_frontier(
     served, trained : sequence of float
         Corners of the frontier: share of the demand, and useful FLOP/s.
     equal : tuple of float
-        The point at which the same share of every pool trains.
+        The point at which each pool trains with its share in the file.
     demand : sequence of (str, float)
         Dates, and the demand there as a share of that on the axis.
     """
@@ -132,7 +132,7 @@ def draw_frontier(
         ax.plot(x, y, color=colour(0), label="chips assigned by what they do best")
         ax.fill_between(x, y, color=colour(0), alpha=0.12, lw=0)
         mark: dict[str, Any] = {"color": colour(1), "marker": "o", "ls": "none"}
-        ax.plot([100 * equal[0]], [equal[1] / scale], label="same share of every pool", **mark)
+        ax.plot([100 * equal[0]], [equal[1] / scale], label="training share of the file", **mark)
         shown = [share for _, share in demand if 100 * share <= FARTHEST * x.max()]
         most = 1.05 * max(float(x.max()), *(100 * share for share in shown), 0.0)
         for date, share in demand:

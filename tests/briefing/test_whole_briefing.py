@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from clustersim.briefing.answer import answer_briefing, briefing_loss
+from clustersim.briefing.options import stop_of
 from clustersim.briefing.service import demand_per_s, served_fleet
 from clustersim.inference import ServingLoad, serving_capacity
 from clustersim.report.of_briefing.headlines import headlines, rate
@@ -121,3 +122,33 @@ def test_options_have_the_loss_factor_of_the_base_if_it_is_not_constant(answer):
     nothing = next(each for each in found.options if each.name == "nothing")
     assert found.base.loss.tolist() == nothing.training.loss.tolist() == [0.5] * 6
     assert nothing.training.end.mean == pytest.approx(found.base.end.mean, rel=1e-12)
+
+
+def test_served_chips_are_fewer_with_a_stop(answer):
+    """Most of the ordered H200 would come after the stop; other pools are not concerned."""
+    file, end_s = answer.file, 181 * 86400.0
+    usual = served_fleet(file, end_s, 1.0)
+    stopped = served_fleet(file, end_s, 1.0, stops=[stop_of(file, certain=True)])
+    h200 = usual.pools.index("h200")
+    assert stopped.rates.chips[h200] < 0.75 * usual.rates.chips[h200]
+    assert (
+        np.delete(stopped.rates.chips, h200).tolist() == np.delete(usual.rates.chips, h200).tolist()
+    )
+    assert answer.fleet.rates.chips[h200] < usual.rates.chips[h200]
+
+
+def test_second_sentence_says_why_money_is_left(answer):
+    best = answer.best
+    assert "supply limits it" not in headlines(_with_budget_left(answer, {"910c": 0.5}, best))[1]
+    assert "are not spent" in headlines(_with_budget_left(answer, {"910c": 0.5}, best))[1]
+    assert "supply limits it" in headlines(_with_budget_left(answer, {"h200": 1.0}, best))[1]
+
+
+def _with_budget_left(answer, shares, best):
+    """Return the answer with other shares of the budget for its best option."""
+    spec = answer.file.spec
+    options = {**spec.options, best.name: shares}
+    file = dataclasses.replace(answer.file, spec=spec.model_copy(update={"options": options}))
+    half = dataclasses.replace(best, spent_cny=0.5 * file.budget_cny)
+    own = tuple(half if each is best else each for each in answer.options)
+    return dataclasses.replace(answer, file=file, options=own)

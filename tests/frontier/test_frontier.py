@@ -140,3 +140,18 @@ def test_nothing_to_serve_has_no_frontier():
 def test_asking_for_too_much_is_refused():
     with pytest.raises(InputError, match="the fleet cannot do"):
         best_assignment(rates_of([1], [[1]], [[1]], [1]), least_served=2.0)
+
+
+def test_each_pool_may_train_with_a_share_of_its_own() -> None:
+    """The first pool trains 4 FLOP/s a chip, the second serves 1 token/s a chip."""
+    rates = FleetRates(
+        chips=np.array([10.0, 10.0]),
+        training=np.array([[4.0], [1.0]]),
+        mix=np.array([1.0]),
+        serving=np.array([[1.0], [1.0]]),
+        demand=np.array([10.0]),
+    )
+    found = proportional(rates, np.array([1.0, 0.0]))
+    assert (found.served, found.trained_flops_per_s) == (1.0, 40.0)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        proportional(rates, np.array([0.5, 1.1]))

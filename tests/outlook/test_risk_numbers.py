@@ -61,6 +61,17 @@ def test_break_even_is_where_a_search_finds_equal_expectations(seed: int) -> Non
     assert found.better_below == ("a" if signs[0] > 0 else "b")
 
 
+def test_interval_of_a_break_even_holds_with_the_same_random_numbers_for_both_ends() -> None:
+    """Expectations 1 without the event and -1 with it; their errors are the same."""
+    generator, happens = np.random.default_rng(4), np.arange(200) < 100
+    inside = 0
+    for _ in range(400):
+        noise = np.tile(generator.normal(size=100), 2)
+        found = break_even_probability(np.where(happens, -1.0, 1.0) + noise, 0 * noise, happens)
+        inside += found.low <= 0.5 <= found.high
+    assert 0.92 < inside / 400 < 0.98
+
+
 def test_break_even_of_equal_options_and_of_an_event_that_never_happens() -> None:
     same, event = np.ones(6), np.arange(6) < 3
     assert break_even_probability(same, same, event).better_below == "neither"

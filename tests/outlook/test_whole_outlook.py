@@ -130,7 +130,7 @@ def test_tables_have_a_row_for_each_case_and_month(found: Outlook) -> None:
 
 def test_numbers_out_of_range_are_refused(loss: LossFactor) -> None:
     with pytest.raises(InputError, match="target months"):
-        outlook({"small": small()}, draws=60, target=Target(1.0, 9), model_draws=0, loss=loss)
+        outlook({"small": small()}, draws=60, target=Target(1.0, 9), model_draws=0)
     event = Stop(("h200",), (0.0,), (0.5,))
     with pytest.raises(InputError, match="sum must be 1"):
         outlook({"small": small()}, draws=60, event=event, model_draws=0, loss=loss)

@@ -115,6 +115,11 @@ def test_a_foundry_is_one_key() -> None:
     assert offered({"fleet.pools.own.made.line.foundry": "B"}) == (9, 80, 1, 10, 60)
     assert offered({"fleet.pools.own.made.line.at": "7 d"}) == (7, 40, 0.5, 10, 100)
     assert offered({"fleet.memory.stacks_per_month": 70}) == (5, 40, 0.5, 10, 70)
+    idle = {"fleet.pools.own.made.idle": {"chips": 0, "foundry": "B"}}
+    assert offered(idle) == (5, 40, 0.5, 10, 100), "a foundry that makes nothing brings no HBM"
+    second = {"fleet.pools.own.made.idle": {"chips": 8, "foundry": "B"}}
+    with pytest.raises(InputError, match=r"foundries\.B\.stacks_per_month: is missing"):
+        scenario({**made, **second, "fleet.foundries.B.stacks_per_month": None}, **fleet)
     nothing = scenario({"fleet.pools.own.made": {}}, **fleet).supply
     assert nothing is not None
     assert nothing.memory is None

@@ -12,6 +12,7 @@ from clustersim.briefing.options import Option
 from clustersim.frontier import best_assignment
 from clustersim.outlook.fan import Fan, Missed
 from clustersim.outlook.outlook import CaseOutlook
+from clustersim.training.result import PUBLISHED_RATIOS
 from clustersim.units import format_money, format_number, format_percent, listed
 from clustersim.units.formats import format_quantity
 
@@ -91,9 +92,12 @@ def _purchase(answer: BriefingAnswer) -> str:
         f"{format_percent(gain, 0)} more than without purchases, for {_billions(best.spent_cny)}"
     )
     if left > 0.01 * budget:
+        shares, file = answer.file.spec.options[best.name], answer.file
         text += (
             f"; supply limits it, not money: {_billions(left)} are left because no more of these "
             "chips can be bought"
+            if file.chips_bought(shares) != file.chips_bought(shares, limited=False)
+            else f"; {_billions(left)} are not spent"
         )
     return f"{text}. Next is “{others[0].name}” with {_mean(others[0].training.end)}."
 
@@ -103,10 +107,15 @@ def _stop(answer: BriefingAnswer) -> str:
     first, second = (answer.file.chip_of(pool) for pool in divided.pools)
     found = divided.break_even
     known = f"(assumed: {format_percent(stop.probability, 0)})"
+    if found.better_below == "neither":
+        return (
+            f"With all money for one chip and no limit on its supply, {first} and {second} give "
+            f"the same whether the supply stops on {stop.at} or not {known}."
+        )
     if math.isnan(found.probability):
         better = first if found.better_below == "a" else second
         return (
-            f"With all money for one chip, {better} gives more than "
+            f"With all money for one chip and no limit on its supply, {better} gives more than "
             f"{second if better == first else first} whether the supply stops on {stop.at} or not "
             f"{known}."
         )
@@ -127,7 +136,10 @@ def _days(answer: BriefingAnswer) -> str:
     text = f"A training of {first.name} ({tokens}) takes {_interval(nothing)}"
     if best.days < nothing.days:
         text += f", and with “{best.name}” {_interval(best)}"
-    return f"{text}; published trainings took 1.1 to 2.8 times as long as such estimates."
+    low, _, high = PUBLISHED_RATIOS
+    return (
+        f"{text}; published trainings took {low:.1f} to {high:.1f} times as long as such estimates."
+    )
 
 
 def _billions(amount_cny: float) -> str:
@@ -175,12 +187,13 @@ def _served_interval(answer: BriefingAnswer) -> tuple[float, float]:
 
 
 def changes_choice(answer: BriefingAnswer, option: Option) -> str:
-    """Return what would have to be true for an option to be the best one."""
+    """Return at which probabilities of the stop an option is better than the best one."""
     found = option.against_best
     if found is None:
         return f"it is, at P(stop) {format_percent(answer.file.spec.stop.probability, 0)}"
     if math.isnan(found.probability):
-        return "never: less with and without a stop"
+        equal = found.better_below == "neither"
+        return "never: equal" if equal else "never: less with and without a stop"
     side = "above" if found.better_below == "a" else "below"
     return f"P(stop) {side} {format_percent(found.probability, 0)}"
 
@@ -195,6 +208,7 @@ def briefing_caveats(answer: BriefingAnswer) -> tuple[str, ...]:
     if answer.quick:
         found.append("A quick version: few draws and runs; the numbers are not for decisions.")
     found += spec.caveats
+    found.append("Days to train are those without a stop.")
     loss = answer.cases.loss
     found.append(
         f"± and intervals of probabilities are 95 % from sampling ({answer.cases.draws:,} draws). "

@@ -21,7 +21,7 @@ HEADINGS = (
     "days of {training}",
     "demand served",
     "P(miss)",
-    "best if …",
+    "beats the best if …",
 )
 
 

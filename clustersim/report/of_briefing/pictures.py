@@ -70,8 +70,8 @@ def briefing_pictures(answer: BriefingAnswer) -> tuple[Drawn, ...]:
         Drawn(
             "frontier",
             "Training against serving, all chips at the end",
-            "All services are served in equal shares of their demand. The dot trains on the same "
-            f"share of every pool and serves {format_percent(equal.served)}.",
+            "All services are served in equal shares of their demand. The dot has the training "
+            f"share of the file and serves {format_percent(equal.served)}.",
             draw_frontier(
                 [each.served for each in corners],
                 [each.trained_flops_per_s for each in corners],
