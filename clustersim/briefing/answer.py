@@ -16,6 +16,7 @@ from clustersim.briefing.options import (
     Sweep,
     budget_divided,
     compare_options,
+    option_versions,
     stop_of,
     target_of,
 )
@@ -90,7 +91,9 @@ def briefing_loss(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LossFactor:
-    """Return the loss factor from full runs of all cases, or of the base only for a quick one.
+    """Return the loss factor from full runs of all cases and options.
+
+    For a quick one, only the base runs, and its factor is used for all.
 
     What would make the other parts of the page fail is checked before the runs. `workers` and
     `progress` are those of :func:`~clustersim.outlook.loss_factor.loss_factor`.
@@ -101,7 +104,9 @@ def briefing_loss(
         If a part of the file is invalid or has no closed form.
     """
     check_briefing(file)
-    cases = dict(list(_cases(file).items())[: 1 if quick else None])
+    cases = {**_cases(file), **option_versions(file)}
+    if quick:
+        cases = {file.base: cases[file.base]}
     replications = QUICK_REPLICATIONS if quick else REPLICATIONS
     return loss_factor(cases, replications=replications, workers=workers, progress=progress)
 
@@ -188,4 +193,7 @@ def answer_briefing(
 def _dates(file: FleetFile, horizon_s: float) -> dict[str, float]:
     """Return the date of the first service's demand and the end of the horizon."""
     first = file.spec.served[0]
-    return {first.at: file.at_s(first.at, "served.at"), "end": horizon_s}
+    return {
+        f"{first.name}, {first.at}": file.at_s(first.at, "served.at"),
+        "end": horizon_s,
+    }

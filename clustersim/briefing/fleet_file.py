@@ -126,12 +126,12 @@ class FleetFile:
 
     @cached_property
     def budget_cny(self) -> float:
-        """Money for purchases in the base, ``fleet.purchases.budget``.
+        """Money for purchases in the base, ``fleet.purchases.budget`` less ``committed``.
 
         Raises
         ------
         InputError
-            If the fleet has none, or it is 0.
+            If the fleet has none, or nothing of it is left.
         """
         given = self._fleet().get("purchases") or {}
         if not isinstance(given, Mapping):
@@ -141,9 +141,14 @@ class FleetFile:
         if given.get("budget") is None:
             raise InputError(self.path, "fleet.purchases.budget: is missing; options spend it")
         money = validate(_Budget, {"budget": given["budget"]}, self.path).budget
-        found = open_platform(self.version()).catalogue.assumptions.cny(money)
+        assumptions = open_platform(self.version()).catalogue.assumptions
+        committed = self.spec.committed
+        found = assumptions.cny(money) - (0.0 if committed is None else assumptions.cny(committed))
         if not found > 0:
-            raise InputError(self.path, "fleet.purchases.budget: must be above 0; options spend it")
+            less = "" if committed is None else f" less {_SECTION}.committed"
+            raise InputError(
+                self.path, f"fleet.purchases.budget{less}: must be above 0; options spend it"
+            )
         return found
 
     def chip_of(self, pool: str) -> str:

@@ -17,9 +17,10 @@ from clustersim.outlook.break_even import BreakEven
 from clustersim.outlook.loss_factor import LossFactor
 from clustersim.outlook.outlook import CaseOutlook, Outlook, Target, outlook
 from clustersim.outlook.stop import Stop
+from clustersim.scenario.scenario import LoadedScenario
 from clustersim.training.on_fleet import time_to_train_on_fleet
 
-__all__ = ["Option", "Sweep", "budget_divided", "compare_options", "stop_of"]
+__all__ = ["Option", "Sweep", "budget_divided", "compare_options", "option_versions", "stop_of"]
 
 SHARES = np.linspace(0.0, 1.0, 9)
 """Shares of the budget in the figure that divides it."""
@@ -108,7 +109,8 @@ def compare_options(
 ) -> tuple[Option, ...]:
     """Return what each option gives, on top of the base case."""
     changes = {name: file.changes_of(shares) for name, shares in file.spec.options.items()}
-    cases = {name: file.version(changes=each) for name, each in changes.items()}
+    cases = option_versions(file)
+    loss_case = None if set(cases) <= set(loss.by_case) else file.base
     found = outlook(
         cases,
         draws=draws,
@@ -117,7 +119,7 @@ def compare_options(
         stops=[stop_of(file)],
         model_draws=model_draws,
         loss=loss,
-        loss_case=file.base,
+        loss_case=loss_case,
     )
     best = max(cases, key=lambda name: float(found.case(name).end.mean[0]))
     against = outlook(
@@ -128,12 +130,25 @@ def compare_options(
         event=stop_of(file, certain=True),
         model_draws=0,
         loss=loss,
-        loss_case=file.base,
+        loss_case=loss_case,
     ).break_even
     return tuple(
-        _option(file, name, changes[name], found.case(name), against.get((best, name)))
-        for name in file.spec.options
+        _option(file, name, changes[name], found.case(key), against.get((best, key)))
+        for name, key in zip(changes, cases, strict=True)
     )
+
+
+def option_versions(file: FleetFile) -> dict[str, LoadedScenario]:
+    """Return the scenario of each option, in their order, by the name of its loss factor.
+
+    An option that buys nothing is the base.
+    """
+    found = {}
+    for name, shares in file.spec.options.items():
+        changes = file.changes_of(shares)
+        key = file.base if not changes and file.base not in found else f"option {name}"
+        found[key] = file.version(changes=changes)
+    return found
 
 
 def _option(

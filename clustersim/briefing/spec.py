@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from clustersim.files import FileModel
 from clustersim.training.named_trainings import Count, NamedTraining
-from clustersim.units import MOST_CHIPS, Duration, FlopRate
+from clustersim.units import MOST_CHIPS, Duration, FlopRate, Money
 
 __all__ = ["BriefingSpec", "Demand", "Purchase", "StopSpec", "TargetSpec"]
 
@@ -100,6 +100,9 @@ class BriefingSpec(FileModel):
     chips: list[Text] = Field(min_length=1, description="chips of the table of days to train")
     counts: list[Count] = Field(min_length=1, description="numbers of chips in that table")
     served: list[Demand] = Field(min_length=1, description="demand for served models")
+    committed: Money | None = Field(
+        None, description="part of the budget that pays what is already on order"
+    )
     purchases: dict[Text, Purchase] = Field(
         min_length=1, description="by pool: how chips that the budget buys arrive"
     )

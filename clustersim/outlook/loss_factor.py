@@ -80,7 +80,8 @@ class LossFactor:
     factor : float
         Mean over all runs.
     low, high : float
-        Its 95 % interval (Student's t over the runs); NaN with one run.
+        Its 95 % interval (Student's t over replications, because the runs of all cases of one have
+        the same random numbers); NaN with one replication.
     by_case : mapping of str to float
         Mean over the runs of each case.
     months : float
@@ -248,8 +249,12 @@ def loss_of(runs: Sequence[LossRun], skipped: int = SKIPPED) -> LossFactor:
     freedom = len(runs) - len(cases)
     between = math.sqrt(float((within**2).sum()) / freedom) / factor if freedom else math.nan
     error = math.nan
-    if len(runs) > 1:
-        error = float(stats.t.ppf(0.975, len(runs) - 1) * totals.std(ddof=1)) / math.sqrt(len(runs))
+    # Runs of a replication have the same random numbers: only replications are independent.
+    of_draw = np.array([run.replication for run in runs])
+    draws = np.array([totals[of_draw == draw].mean() for draw in np.unique(of_draw)])
+    if len(draws) > 1:
+        wide = float(stats.t.ppf(0.975, len(draws) - 1) * draws.std(ddof=1))
+        error = wide / math.sqrt(len(draws))
     months = float(np.mean([r.ratio(skipped).std(ddof=1) / r.ratio(skipped).mean() for r in runs]))
     trend, wide = _trend([run.ratio(skipped) for run in runs], factor)
     simulated = np.array([run.simulated[skipped:].sum() for run in runs])

@@ -30,7 +30,7 @@ from clustersim.scenario.scenario import LoadedScenario
 __all__ = ["CaseOutlook", "Outlook", "Target", "outlook"]
 
 DRAWS = 10_000
-MODEL_DRAWS = 16
+MODEL_DRAWS = 19
 MODEL_LEVEL = (0.05, 0.95)
 PARTS = 4
 """Parts of a month, in the average over the last months."""
@@ -316,7 +316,7 @@ def _ends(factors: Floats) -> tuple[Floats, Floats]:
     if len(factors) < 2:
         none = np.full(factors.shape[1:], np.nan)
         return none, none
-    low, high = np.quantile(factors, MODEL_LEVEL, axis=0)
+    low, high = np.quantile(factors, MODEL_LEVEL, axis=0, method="weibull")
     return low, high
 
 

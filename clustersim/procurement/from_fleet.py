@@ -155,6 +155,12 @@ class _FleetFile:
         catalogue = load_catalogue(*self.catalogue)
         spec = resolve_cluster(scenario.cluster, catalogue, source=self.path)
         cluster = compile_cluster(spec)
+        if scenario.supply is not None and scenario.supply.retirements:
+            raise InputError(
+                self.path,
+                "supply.retirements: plans cannot take nodes out of a fleet file; remove them with "
+                "`set` in the plan's section `fleet`",
+            )
         supply = at_expected_dates(scenario.supply or Supply())
         edges = np.arange(quarters + 1) * QUARTER_S
         end = edges[-1]

@@ -20,6 +20,15 @@ def test_rest_of_the_budget_goes_to_the_next_pool(tmp_path):
     assert file.chips_bought(file.spec.options["H200 first"]) == {"h200": 200, "910c": 128}
 
 
+def test_committed_money_is_not_spent_again(tmp_path):
+    """60 - 12 million: 40 for 200 H200, 8 for 53 910C, in nodes of 8: 48."""
+    file = briefed(tmp_path, {"committed": "12e6 CNY"})
+    assert file.chips_bought(file.spec.options["H200 first"]) == {"h200": 200, "910c": 48}
+    too_much = briefed(tmp_path, {"committed": "60e6 CNY"})
+    with pytest.raises(InputError, match=r"budget less briefing.committed: must be above 0"):
+        _ = too_much.budget_cny
+
+
 def test_shares_of_the_budget(tmp_path):
     """30 million each: 150 H200 (18 nodes), 200 910C (25 nodes)."""
     file = briefed(tmp_path)

@@ -381,6 +381,10 @@ def test_what_a_plan_states_itself_comes_before_its_fleet() -> None:
         ("fleet.case=no H2000", "unknown case 'no H2000'; did you mean 'no H200'"),
         ("fleet.set={fleet.pools.h200.stok: 8}", "fleet.pools.h200.stok"),
         (
+            "fleet.set={supply.retirements: [{pool: h20, nodes: 4, at: 5 d}]}",
+            "supply.retirements: plans cannot take nodes out",
+        ),
+        (
             "fleet.set={fleet.purchases.probabilities: {HBM halved: 0.1}}",
             r"probabilities: unknown case 'no H200'.*scenario 'no H200' of the plan",
         ),

@@ -82,7 +82,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=whole_number,
         default=16,
         metavar="N",
-        help="draws of the coefficients of the performance model (default: 16; 0 for none)",
+        help="draws of the coefficients of the performance model (default: 19; 0 for none)",
     )
     parser.add_argument(
         "--replications",

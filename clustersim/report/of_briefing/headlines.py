@@ -130,11 +130,13 @@ def _stop(answer: BriefingAnswer) -> str:
 
 def _days(answer: BriefingAnswer) -> str:
     first = answer.file.spec.trainings[0]
-    nothing = min(answer.options, key=lambda each: each.spent_cny)
+    least = min(answer.options, key=lambda each: each.spent_cny)
     best = min(answer.options, key=lambda each: each.days)
     tokens = f"{format_number(first.tokens / TRILLION, 3)} trillion tokens"
-    text = f"A training of {first.name} ({tokens}) takes {_interval(nothing)}"
-    if best.days < nothing.days:
+    text = f"A training of {first.name} ({tokens}) takes {_interval(least)}"
+    if least.spent_cny > 0:
+        text += f" with “{least.name}”"
+    if best.days < least.days:
         text += f", and with “{best.name}” {_interval(best)}"
     low, _, high = PUBLISHED_RATIOS
     return (
