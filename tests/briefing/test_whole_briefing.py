@@ -110,8 +110,8 @@ def test_headlines_have_the_numbers_of_the_tables(answer):
     assert rate(answer.base.end.mean[0]) in sentences[0]
     assert f"“{answer.best.name}”" in sentences[1]
     assert "billion CNY" in sentences[1] or "million CNY" in sentences[1]
-    assert "H200" in sentences[2]
-    assert "910C" in sentences[2]
+    assert "H200" in sentences[4]
+    assert "910C" in sentences[4]
 
 
 def test_options_have_the_loss_factor_of_the_base_if_it_is_not_constant(answer):

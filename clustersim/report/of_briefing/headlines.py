@@ -39,9 +39,9 @@ def headlines(answer: BriefingAnswer) -> tuple[str, ...]:
     return (
         _capacity(answer),
         _purchase(answer),
-        _stop(answer),
         _days(answer),
         _serving(answer),
+        _stop(answer),
     )
 
 
@@ -56,15 +56,18 @@ def _mean(end: Fan) -> str:
 
 def _missed(missed: Missed | None) -> str:
     assert missed is not None, "a briefing has a target"
+    if missed.probability == 0:
+        return f"less than {format_percent(missed.high, 2)}"
     low, high = (format_percent(each, 0) for each in (missed.low, missed.high))
-    return f"{format_percent(missed.probability, 0)} ({low} to {high})"
+    return f"{format_percent(missed.probability, 0)} (sampling: {low} to {high})"
 
 
 def _capacity(answer: BriefingAnswer) -> str:
     base, target = answer.base, answer.file.spec.target
+    when, end = _months(base, target.months), base.end
     return (
-        f"From {_months(base, target.months)}, the fleet trains {_mean(base.end)} of useful work "
-        f"(P10 {rate(base.end.p10[0])}, P90 {rate(base.end.p90[0])}); it misses the target of "
+        f"From {when}, the fleet trains {_mean(end)} of useful work on average "
+        f"(P10 {rate(end.p10[0])}, P90 {rate(end.p90[0])}); it misses the target of "
         f"{rate(target.capacity)} with a probability of {_missed(base.missed)}{_model(base)}."
     )
 
@@ -76,7 +79,7 @@ def _model(case: CaseOutlook) -> str:
     low, high = (
         format_percent(each, 0) for each in (case.missed_model_low, case.missed_model_high)
     )
-    return f", and with the performance model at the ends of its 90 % interval, of {low} and {high}"
+    return f"; it is {low} or {high} with the performance model at the ends of its 90 % interval"
 
 
 def _purchase(answer: BriefingAnswer) -> str:
@@ -88,13 +91,14 @@ def _purchase(answer: BriefingAnswer) -> str:
     gain = float(best.training.end.mean[0] / answer.base.end.mean[0] - 1.0)
     left = budget - best.spent_cny
     text = (
-        f"With {format_money(budget)}, “{best.name}” gives most: {_mean(best.training.end)}, "
+        f"With {_billions(budget)}, “{best.name}” gives most of {len(answer.options)} options: "
+        f"{_mean(best.training.end)}, "
         f"{format_percent(gain, 0)} more than without purchases, for {_billions(best.spent_cny)}"
     )
     if left > 0.01 * budget:
         shares, file = answer.file.spec.options[best.name], answer.file
         text += (
-            f"; supply limits it, not money: {_billions(left)} are left because no more of these "
+            f"; supply limits it, not money: {_billions(left)} are left because no more of its "
             "chips can be bought"
             if file.chips_bought(shares) != file.chips_bought(shares, limited=False)
             else f"; {_billions(left)} are not spent"
@@ -109,20 +113,20 @@ def _stop(answer: BriefingAnswer) -> str:
     known = f"(assumed: {format_percent(stop.probability, 0)})"
     if found.better_below == "neither":
         return (
-            f"With all money for one chip and no limit on its supply, {first} and {second} give "
+            f"If supply had no limit and all money went to one chip, {first} and {second} give "
             f"the same whether the supply stops on {stop.at} or not {known}."
         )
     if math.isnan(found.probability):
         better = first if found.better_below == "a" else second
         return (
-            f"With all money for one chip and no limit on its supply, {better} gives more than "
+            f"If supply had no limit and all money went to one chip, {better} gives more than "
             f"{second if better == first else first} whether the supply stops on {stop.at} or not "
             f"{known}."
         )
     low, high = (format_percent(each, 0) for each in (found.low, found.high))
     better = first if found.better_below == "a" else second
     return (
-        f"With all money for one chip and no limit on its supply, {better} is the better purchase "
+        f"If supply had no limit and all money went to one chip, {better} is the better purchase "
         f"than {second if better == first else first} as long as a stop on {stop.at} is less "
         f"probable than {format_percent(found.probability, 0)} ({low} to {high}) {known}."
     )
@@ -138,6 +142,8 @@ def _days(answer: BriefingAnswer) -> str:
         text += f" with “{least.name}”"
     if best.days < least.days:
         text += f", and with “{best.name}” {_interval(best)}"
+        if best.days_hi > least.days_lo:
+            text += ", which is within the uncertainty"
     low, _, high = PUBLISHED_RATIOS
     return (
         f"{text}; published trainings took {low:.1f} to {high:.1f} times as long as such estimates."
@@ -158,9 +164,11 @@ def _interval(option: Option) -> str:
 def _serving(answer: BriefingAnswer) -> str:
     equal, front = answer.equal, answer.frontier
     first = answer.file.spec.served[0]
+    growth = format_number(float(1.0 / answer.demand[0]), 2)
     text = (
         f"At the end, the chips that do not train serve {format_percent(equal.served, 0)} of the "
-        f"demand for {listed([each.name for each in answer.file.spec.served])}"
+        f"demand for {listed([each.name for each in answer.file.spec.served])} (that of "
+        f"{first.name} is assumed to grow by a factor of {growth} from {first.at} on)"
     )
     at_equal = float(front.trained(np.array([min(equal.served, front.most_served)]))[0])
     gain = at_equal / equal.trained_flops_per_s - 1.0 if equal.trained_flops_per_s > 0 else 0.0
@@ -192,7 +200,7 @@ def changes_choice(answer: BriefingAnswer, option: Option) -> str:
     """Return at which probabilities of the stop an option is better than the best one."""
     found = option.against_best
     if found is None:
-        return f"it is, at P(stop) {format_percent(answer.file.spec.stop.probability, 0)}"
+        return "(the best)"
     if math.isnan(found.probability):
         equal = found.better_below == "neither"
         return "never: equal" if equal else "never: less with and without a stop"
@@ -239,4 +247,4 @@ def briefing_caveats(answer: BriefingAnswer) -> tuple[str, ...]:
         for name, source in sources.items()
         if name not in without
     ]
-    return tuple(found)
+    return (*found, *answer.notes)

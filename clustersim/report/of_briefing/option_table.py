@@ -10,14 +10,15 @@ from clustersim.report.of_briefing.headlines import changes_choice, days_text, r
 from clustersim.units import format_money, format_percent
 from clustersim.units.formats import format_quantity
 
-__all__ = ["HEADINGS", "option_rows", "option_table"]
+__all__ = ["HEADINGS", "case_rows", "missed_text", "option_rows", "option_table"]
 
 HEADINGS = (
     "option",
     "chips bought",
-    "money",
-    "power",
-    "training at the end",
+    "chips and servers",
+    "power with cooling",
+    "training, last months",
+    "gain per billion CNY",
     "days of {training}",
     "demand served",
     "P(miss)",
@@ -43,11 +44,41 @@ def _row(answer: BriefingAnswer, option: Option) -> tuple[str, ...]:
         format_money(float(f"{option.spent_cny:.3g}")),
         format_quantity(option.power_w, "power", 3),
         f"{rate(end.mean[0])} (P10 {_number(end.p10[0])}, P90 {_number(end.p90[0])})",
+        _gain_per_billion(answer, option),
         days_text(option.days),
         format_percent(option.served_share, 0),
-        format_percent(missed.probability, 0),
+        missed_text(missed.probability),
         changes_choice(answer, option),
     )
+
+
+def missed_text(probability: float) -> str:
+    """Return a probability as text without decimals; small ones are not 0."""
+    return format_percent(probability, 0) if probability >= 0.005 else "< 1 %"
+
+
+def _gain_per_billion(answer: BriefingAnswer, option: Option) -> str:
+    """Return the training that a billion yuan adds to the base."""
+    if option.spent_cny <= 0:
+        return ""
+    gain = float(option.training.end.mean[0] - answer.base.end.mean[0])
+    return rate(gain / option.spent_cny * 1e9)
+
+
+def case_rows(answer: BriefingAnswer) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headings and rows of the cases without purchases, the base first."""
+    base = answer.base.end.mean[0]
+    rows: list[tuple[str, ...]] = []
+    for case in answer.cases.cases:
+        assert case.missed is not None, "a briefing has a target"
+        change = (
+            ""
+            if case is answer.base
+            else format_percent(float(case.end.mean[0] / base - 1.0), 0, signed=True)
+        )
+        texts = rate(case.end.mean[0]), change, missed_text(case.missed.probability)
+        rows.append((case.name, *texts))
+    return ("if nothing is bought", "training, last months", "change", "P(miss)"), rows
 
 
 def _number(flop_per_s: float) -> str:

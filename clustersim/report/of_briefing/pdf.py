@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib
 from fpdf import FPDF
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
 
 from clustersim.outputs import replacing
 from clustersim.plots.style import style
@@ -32,11 +32,17 @@ def write_pdf(content: Content, path: Path) -> None:
     The type becomes smaller until all is on one page; if the smallest is too large, there are more
     pages.
     """
-    pages = (_pages(content, scale) for scale in SCALES)
-    chosen = next((each for each in pages if each.page_no() == 1), None)
-    chosen = _pages(content, SCALES[-1]) if chosen is None else chosen
+    for scale in SCALES:
+        pdf = _pages(content, scale)
+        made, one = bytes(pdf.output()), pdf.page_no() == 1
+        # The library leaves the files of the fonts open.
+        for font in pdf.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
+        if one:
+            break
     with replacing(path) as draft:
-        draft.write_bytes(bytes(chosen.output()))
+        draft.write_bytes(made)
 
 
 def _pages(content: Content, scale: float) -> FPDF:
@@ -59,6 +65,8 @@ def _pages(content: Content, scale: float) -> FPDF:
     for pair in (content.figures[:2], content.figures[2:]):
         _figures(pdf, pair, scale)
     _table(pdf, content.headings, content.rows, 6.2 * scale)
+    pdf.ln(1.5 * scale)
+    _table(pdf, content.case_headings, content.case_rows, 6.2 * scale, width=0.6 * pdf.epw)
     pdf.ln(1.5 * scale)
     for text in (*content.caveats, content.made_with):
         _line(pdf, f"· {text}", 6 * scale, muted=True)
@@ -100,7 +108,14 @@ def _png(drawn: Drawn) -> BytesIO:
     return data
 
 
-def _table(pdf: FPDF, headings: Sequence[str], rows: Sequence[Sequence[str]], size: float) -> None:
+def _table(
+    pdf: FPDF,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    size: float,
+    *,
+    width: float | None = None,
+) -> None:
     pdf.set_font(_FAMILY, "", size)
     pdf.set_text_color(0, 0, 0)
     pdf.set_draw_color(200, 205, 210)
@@ -111,9 +126,11 @@ def _table(pdf: FPDF, headings: Sequence[str], rows: Sequence[Sequence[str]], si
         line_height=size * 0.46,
         padding=(0.5, 0.8),
         text_align="LEFT",
+        width=width,
+        align="LEFT",
     ) as table:
-        for cells in (headings, *rows):
-            row = table.row()
+        for number, cells in enumerate((headings, *rows)):
+            row = table.row(style=FontFace(emphasis="BOLD") if number == 1 else None)
             for cell in cells:
                 row.cell(cell)
 

@@ -85,6 +85,8 @@ def _html(answer: BriefingAnswer, content: Content) -> str:
         figures=figures,
         headings=content.headings,
         rows=content.rows,
+        case_headings=content.case_headings,
+        case_rows=content.case_rows,
         caveats=content.caveats,
         made_with=content.made_with,
         css=Markup(css),
