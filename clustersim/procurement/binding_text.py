@@ -83,12 +83,13 @@ def binding_sentence(prices: pd.DataFrame, schedule: Schedule) -> str:
         first = "No limit binds this plan: more supply, power, space or money would save nothing"
         return f"{first}{_money_left(schedule)}."
     row = binding.iloc[0].to_dict()
-    text = f"{_name(row)} limits this plan most: {_saving(row)} in expected cost"
+    where, each = _where(prices, row)
+    text = f"The {_name(row)} limits this plan most{where}: {_saving(row, each)} in expected cost"
     money = binding[binding["constraint"] == "budget"]
     if row["constraint"] == "budget":
         others = binding[binding["constraint"] != "budget"]
         if len(others):
-            text += f"; {_name(others.iloc[0].to_dict()).replace("The", "the", 1)} comes next"
+            text += f"; the {_name(others.iloc[0].to_dict())} comes next"
     elif len(money):
         text += f"; money limits it too: {_saving(money.iloc[0].to_dict())}"
     else:
@@ -98,12 +99,28 @@ def binding_sentence(prices: pd.DataFrame, schedule: Schedule) -> str:
 
 def _name(row: dict[Any, Any]) -> str:
     name = LIMIT_NAMES.get(row["constraint"], row["constraint"])
-    return f"The {name}" + (f" of {row['of']}" if row["of"] else "")
+    return name + (f" of {row['of']}" if row["of"] else "")
 
 
-def _saving(row: dict[Any, Any]) -> str:
+def _where(prices: pd.DataFrame, row: dict[Any, Any]) -> tuple[str, str]:
+    """Return where a limit is worth most, and "in each quarter" if it binds in several places."""
+    own = prices[(prices["constraint"] == row["constraint"]) & (prices["of"] == row["of"])]
+    if own["quarter"].isna().all() or len(own) == 1:
+        return "", ""
+    if row["constraint"] != "available":
+        own = own[own["scenario"] == ALL]
+    found = own.iloc[int(own["saves_cny"].to_numpy().argmax())].to_dict()
+    quarter = "" if pd.isna(found["quarter"]) else f" in Q{int(found['quarter'])}"
+    scenario = "" if found["scenario"] == ALL else f" if {found['scenario']!r} occurs"
+    several = int((own["saves_cny"] > 0).sum()) > 1
+    if several:
+        return f", above all{quarter}{scenario}", " in each quarter"
+    return f"{quarter}{scenario}".replace(" in", ", in", 1), ""
+
+
+def _saving(row: dict[Any, Any], each: str = "") -> str:
     amount, size = _STEPS.get(row["constraint"], (f"1 {row['unit']}", 1.0))
-    return f"{amount} more would save {format_money(size * row['saves_cny'])}"
+    return f"{amount} more{each} would save {format_money(size * row['saves_cny'])}"
 
 
 def _money_left(schedule: Schedule, start: str = "") -> str:
