@@ -80,7 +80,7 @@ def metric_text(metric: str, value: float, like: float | None = None) -> str:
 
 
 def conclusion(plan: PurchasePlan) -> str:
-    """Summarise in a few sentences what limits the plan, what to buy, what it costs, and how certain this is."""
+    """Summarise what limits the plan, what to buy, what it costs, and how certain this is."""
     if plan.schedule is None:
         return " ".join([_no_plan(plan), *(f"Note: {note}." for note in plan.notes)])
     prices = plan.shadow_prices

@@ -60,7 +60,8 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     }
     answer = message["answer"]
     limit, buy, _ = message["conclusion"].partition(" Buy ")
-    assert buy and answer["sentence"].startswith(f"{limit} Buy ")
+    assert buy
+    assert answer["sentence"].startswith(f"{limit} Buy ")
     for sentence in (answer["sentence"], *answer["hinges_on"], *answer["next_steps"]):
         assert " ".join(sentence.split()) in " ".join(text.split())
     costs, purchases, regret = tables["costs"], tables["purchases"], tables["regret"]
