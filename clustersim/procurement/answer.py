@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.columns.plan_columns import amount_text, scale_text
-from clustersim.procurement.binding_text import binding_sentence
-from clustersim.procurement.limits_text import LIMIT_NAMES, limits_text
+from clustersim.procurement.limits_text import LIMIT_NAMES, binding_sentence, limits_text
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,
     chip_lines,

@@ -11,7 +11,7 @@ import pandas as pd
 from clustersim.analysis.columns.plan_columns import amount_text, scale_text
 from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
-from clustersim.procurement.binding_text import binding_sentence
+from clustersim.procurement.limits_text import binding_sentence
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,
     demand_met,

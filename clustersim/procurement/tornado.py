@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from clustersim.procurement.problem import Problem
+from clustersim.procurement.purchases_text import listed
 from clustersim.procurement.solve import Effort, Schedule, solve
+from clustersim.units import format_money, format_percent
 
-__all__ = ["changed_problems", "tornado"]
+__all__ = ["changed_problems", "tornado", "tornado_text"]
 
 
 def changed_problems(problem: Problem, share: float) -> Iterator[tuple[str, float, Problem]]:
@@ -95,3 +97,45 @@ def tornado(
         ["size", "assumption", "factor"], ascending=[False, True, True], kind="stable"
     )
     return order.drop(columns="size").reset_index(drop=True)
+
+
+def tornado_text(table: pd.DataFrame, share: float) -> str:
+    """Return in sentences which assumptions change the first purchases, and which do not.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`tornado`.
+    share : float
+        The relative change.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> columns = ["assumption", "factor", "cost_change_cny", "moved_cny", "regret_cny"]
+    >>> rows = [("price of a", 1.2, 5.0, 50.0, 5.0), ("demand", 1.2, 1.0, 0.0, 0.0)]
+    >>> print(tornado_text(pd.DataFrame(rows, columns=columns), 0.2))  # doctest: +ELLIPSIS
+    With each assumption 20 % lower or higher, ... by price of a (50 CNY moved). ... by demand.
+    """
+    names = list(dict.fromkeys(table["assumption"]))
+    start = f"With each assumption {format_percent(share, 0)} lower or higher, the first purchases"
+    groups = table.groupby("assumption", sort=False)
+    moved, without = groups["moved_cny"].max(), groups["moved_cny"].apply(lambda m: m.isna().any())
+    changed = sorted((n for n in names if moved[n] > 0), key=lambda n: -float(moved[n]))
+    none = [n for n in names if without[n]]
+    same = [n for n in names if n not in changed and n not in none]
+    parts = [f"{start} are changed by none."]
+    if changed:
+        with_money = [f"{n} ({format_money(float(moved[n]))} moved)" for n in changed]
+        parts = [f"{start} are changed by {listed(with_money)}."]
+        if same:
+            parts.append(f"They are not changed by {listed(same)}.")
+        regret = table["regret_cny"].max()
+        worst = table.loc[table["regret_cny"] == regret, "assumption"].iloc[0]
+        cost = f"costs at most {format_money(float(regret))} more than the best ones"
+        if math.isinf(regret):
+            cost = "is impossible or leaves required demand unmet in some scenario"
+        parts.append(f"To keep the purchases of this plan {cost} ({worst} changed).")
+    if none:
+        parts.append(f"No plan satisfies the limits after a change of {listed(none)}.")
+    return " ".join(parts)

@@ -7,7 +7,7 @@ import math
 import pytest
 from problems import one_chip
 
-from clustersim.procurement.binding_text import binding_sentence, worth_of_limits
+from clustersim.procurement.limits_text import binding_sentence, worth_of_limits
 from clustersim.procurement.problem import Problem
 from clustersim.procurement.program import build_program
 from clustersim.procurement.shadow_prices import shadow_prices
