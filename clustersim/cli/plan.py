@@ -7,6 +7,7 @@ import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import (
@@ -55,6 +56,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="simulation processes (default: one per core)",
     )
+    parser.add_argument(
+        "--tornado",
+        nargs="?",
+        const=0.2,
+        type=float,
+        metavar="SHARE",
+        help="also change each assumption by this share (default: 0.2), one at a time, and write "
+        "tornado.csv: change of the cost and the first purchases, and regret of keeping them",
+    )
     add_changes(parser, " of the plan; null removes it, and the output states what applies instead")
     add_catalogue(parser, "chips, models and planning assumptions, besides those of the plan")
     add_formats(parser)
@@ -69,17 +79,21 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.plots.style import picture_formats
     from clustersim.procurement import load_plan, plan_purchases
     from clustersim.procurement.output import plan_content, plan_folder, write_plan
+    from clustersim.procurement.solve import Effort
     from clustersim.procurement.summary_text import conclusion
+    from clustersim.procurement.tornado import tornado, tornado_text
     from clustersim.report.last_page import printed_page
     from clustersim.report.plan_page import write_plan_page
 
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
         raise InputError("--workers", f"must be 1 or more, found {args.workers}")
+    if args.tornado is not None and not 0 < args.tornado < 1:
+        raise InputError("--tornado", f"must be between 0 and 1, found {args.tornado:g}")
     question = load_plan(
         args.plan, quick=args.quick, changes=args.changes, catalogue=args.catalogue
     )
-    command = _command(args)
+    command, changed = _command(args), None
     unfinished = f"the plan so far is in {args.out}; --resume continues it"
     with (
         plan_folder(args.out, question, resume=args.resume) as (folder, kept),
@@ -101,7 +115,13 @@ def run(args: argparse.Namespace) -> int:
         with held():
             kept.begin()
             write_plan(plan, folder, formats, command=command)
+        if args.tornado is not None and plan.schedule is not None:
+            effort = Effort(question.spec.gap, question.spec.search_nodes)
+            changed = tornado(plan.problem, plan.schedule, args.tornado, effort)
+            changed.to_csv(folder / "tornado.csv", index=False)
     print(plan_text(plan))
+    if changed is not None:
+        print(fill(tornado_text(changed, args.tornado), 100))
     print(f"written to {args.out}")
     for warning in plan.warnings:
         repeat(f"Warning: {warning}")
@@ -122,6 +142,7 @@ def _command(args: argparse.Namespace) -> str:
     words = ["clustersim", "plan", args.plan, *(["--quick"] if args.quick else [])]
     for change in args.changes:
         words += ["--set", change]
+    words += ["--tornado", f"{args.tornado:g}"] if args.tornado is not None else []
     words += catalogue_arguments(args.catalogue)
     return f"{shlex.join(words)} --out again"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.columns.plan_columns import amount_text, scale_text
-from clustersim.procurement.limits_text import LIMIT_NAMES, limits_text
+from clustersim.procurement.limits_text import LIMIT_NAMES, binding_sentence, limits_text
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,
     chip_lines,
@@ -69,6 +69,8 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
         }
     label, value, interval = _price(schedule)
     sentence = _sentence(plan, schedule)
+    if plan.shadow_prices is not None:
+        sentence = f"{binding_sentence(plan.shadow_prices, schedule)} {sentence}"
     if _is_quick(plan):
         sentence = f"Quick version (--quick): {sentence[:1].lower()}{sentence[1:]}"
     return {

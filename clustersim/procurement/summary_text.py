@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.analysis.columns.plan_columns import amount_text, scale_text
 from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
+from clustersim.procurement.limits_text import binding_sentence
 from clustersim.procurement.purchases_text import (
     WITHOUT_SITE,
     demand_met,
@@ -79,10 +80,12 @@ def metric_text(metric: str, value: float, like: float | None = None) -> str:
 
 
 def conclusion(plan: PurchasePlan) -> str:
-    """Summarise in a few sentences what to buy, what it costs, and how certain this is."""
+    """Summarise what limits the plan, what to buy, what it costs, and how certain this is."""
     if plan.schedule is None:
         return " ".join([_no_plan(plan), *(f"Note: {note}." for note in plan.notes)])
+    prices = plan.shadow_prices
     parts = (
+        "" if prices is None else binding_sentence(prices, plan.schedule),
         purchases_text(plan),
         costs_text(plan),
         demand_met(plan.schedule),

@@ -58,8 +58,10 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         "shadow_prices",
         "regret",
     }
-    assert message["conclusion"].split()[0] == "Buy"
     answer = message["answer"]
+    limit, buy, _ = message["conclusion"].partition(" Buy ")
+    assert buy
+    assert answer["sentence"].startswith(f"{limit} Buy ")
     for sentence in (answer["sentence"], *answer["hinges_on"], *answer["next_steps"]):
         assert " ".join(sentence.split()) in " ".join(text.split())
     costs, purchases, regret = tables["costs"], tables["purchases"], tables["regret"]
@@ -268,3 +270,19 @@ def test_one_replication_has_no_interval_in_the_table_of_rounds() -> None:
     assert shown[0] == ["60 s", "-", "-"]
     assert shown[1] == ["60 s", "30 s", "90 s"]
     assert "-" not in shown[2]
+
+
+def test_the_tornado_says_which_assumptions_change_the_purchases(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = write(TWO_CHIPS)
+    assert main(["plan", plan, "--out", "out", "--format", "svg", "--tornado", "0.1"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    table = pd.read_csv("out/tornado.csv")
+    assert set(table["factor"]) == {0.9, 1.1}
+    assert "With each assumption 10 % lower or higher" in text
+    cost = table.groupby("assumption", sort=False)["cost_change_cny"].apply(lambda c: c.abs().max())
+    assert cost.is_monotonic_decreasing
+    assert "--tornado 0.1" in json.loads(Path("out/plan.json").read_text())["command"]
+    assert main(["plan", plan, "--out", "other", "--tornado", "1.5"]) == 2
+    assert "must be between 0 and 1, found 1.5" in capsys.readouterr().err
