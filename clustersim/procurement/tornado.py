@@ -115,7 +115,7 @@ def tornado_text(table: pd.DataFrame, share: float) -> str:
     >>> columns = ["assumption", "factor", "cost_change_cny", "moved_cny", "regret_cny"]
     >>> rows = [("price of a", 1.2, 5.0, 50.0, 5.0), ("demand", 1.2, 1.0, 0.0, 0.0)]
     >>> print(tornado_text(pd.DataFrame(rows, columns=columns), 0.2))  # doctest: +ELLIPSIS
-    With each assumption 20 % lower or higher, ... by price of a (50 CNY moved). ... by demand.
+    With each assumption ... changed by price of a (50 CNY moved). They are not changed by demand...
     """
     names = list(dict.fromkeys(table["assumption"]))
     start = f"With each assumption {format_percent(share, 0)} lower or higher, the first purchases"
