@@ -180,7 +180,8 @@ def parsed(command: str) -> dict[str, Any]:
             },
         ),
         (
-            "plan 'a b.yaml' --quick --set budget='80e9 CNY' --set gap=null --catalogue b.yaml",
+            "plan 'a b.yaml' --quick --set budget='80e9 CNY' --set gap=null --tornado 0.1 "
+            "--catalogue b.yaml",
             plan_command,
             {"resume", "workers", "formats", "report", "json", "quiet"},
         ),
