@@ -17,7 +17,9 @@ from clustersim.availability.storage_spec import SharedStorageSpec, rates_Bps
 from clustersim.availability.stored_data import checkpoint_bytes, storage_use
 from clustersim.catalogue import Catalogue
 from clustersim.engine.recovery import Recovery
+from clustersim.notes import note
 from clustersim.topology import Cluster
+from clustersim.units import format_rate
 
 __all__ = [
     "expected_ettr",
@@ -97,6 +99,12 @@ def recovery_of(
     cluster, serving : optional
         The cluster, which is needed if jobs share the storage, and its inference services.
     """
+    usual_Bps = Checkpointing.model_fields["host_link"].default
+    if spec.host_link != usual_Bps and not spec.asynchronous:
+        note(
+            f"failures.checkpoints.host_link: {format_rate(spec.host_link)} has no effect, because "
+            "asynchronous is false"
+        )
     if isinstance(spec.storage, SharedStorageSpec):
         assert cluster is not None, "its pools have the systems"
         use = storage_use(spec, spec.storage, cluster, jobs, catalogue, serving)
@@ -108,6 +116,12 @@ def recovery_of(
         ]
         return Recovery(alone, plain_s.tolist(), [spec.restart] * len(jobs), storage=use)
     sizes = np.zeros(len(jobs)) if spec.storage is None else checkpoint_bytes(jobs, catalogue)
+    if spec.storage is not None and len(jobs) and not sizes.any():
+        note(
+            f"failures.checkpoints.storage: {format_rate(spec.storage)} has no effect, because no "
+            "job has a model, from which the size of a checkpoint follows; set "
+            "storage.checkpoint_per_accelerator, with storage.write for the bandwidth"
+        )
     return recovery_of_gangs(spec, mttf_s, sizes, jobs["n_accelerators"].to_numpy())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from clustersim.engine.storage_use import StorageUse
 from clustersim.errors import InputError
 from clustersim.notes import note
 from clustersim.topology import Cluster
-from clustersim.units import counted
+from clustersim.units import counted, format_bytes, format_duration
 from clustersim.workload.jobs import texts_of
 from clustersim.workload.log_links import named_jobs
 
@@ -88,6 +89,7 @@ def storage_use(
     systems, at_once, system_of = systems_of(spec, cluster)
     size = checkpoint_bytes(jobs, catalogue)
     n = jobs["n_accelerators"].to_numpy(dtype=np.float64)
+    modelled = int((size > 0).sum())
     if spec.checkpoint_per_accelerator is not None:
         size = np.where(size > 0, size, n * spec.checkpoint_per_accelerator)
     first = _first_bytes(spec, jobs, size)
@@ -105,6 +107,8 @@ def storage_use(
             f"failures.checkpoints.storage: {counted(none, 'job')} without a model have no size of "
             "a checkpoint and do not use the storage; set checkpoint_per_accelerator"
         )
+    for text in _unused(checkpoints, spec, jobs, modelled=modelled, without=none):
+        note(f"failures.checkpoints.{text}")
     return StorageUse(
         systems=list(systems.values()),
         names=list(systems),
@@ -120,6 +124,46 @@ def storage_use(
         service_bytes=weights,
         tolerance=spec.tolerance,
     )
+
+
+def _unused(
+    checkpoints: Checkpointing,
+    spec: SharedStorageSpec,
+    jobs: pd.DataFrame,
+    *,
+    modelled: int,
+    without: int,
+) -> Iterator[str]:
+    """Yield the settings, other than defaults, that change nothing, with the reason.
+
+    `modelled` jobs have a model, and `without` jobs have no size of a checkpoint.
+    """
+
+    def is_set(given: Checkpointing | SharedStorageSpec, field: str) -> bool:
+        value: object = getattr(given, field)
+        return bool(value != type(given).model_fields[field].default)
+
+    limits = [spec.metadata_rate, *(pool.metadata_rate for pool in spec.pools.values())]
+    no_effect = "has no effect, because"
+    if is_set(spec, "files_per_accelerator") and all(limit is None for limit in limits):
+        yield (
+            f"storage.files_per_accelerator: {spec.files_per_accelerator:g} {no_effect} "
+            "metadata_rate is not set"
+        )
+    if spec.checkpoint_per_accelerator is not None and modelled == len(jobs):
+        yield (
+            f"storage.checkpoint_per_accelerator: {format_bytes(spec.checkpoint_per_accelerator)} "
+            f"{no_effect} all jobs have a model"
+        )
+    if spec.dependents != "nothing" and (
+        "after_ok" not in jobs or not texts_of(jobs["after_ok"]).any()
+    ):
+        yield f"storage.dependents: {spec.dependents} {no_effect} no job has after_ok"
+    if is_set(checkpoints, "cost") and not without:
+        yield (
+            f"cost: {format_duration(checkpoints.cost)} {no_effect} all jobs save to the storage, "
+            "and the time follows from the size of their checkpoints"
+        )
 
 
 def _first_bytes(spec: SharedStorageSpec, jobs: pd.DataFrame, size: Floats) -> Floats:

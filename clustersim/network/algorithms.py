@@ -14,7 +14,10 @@ direct                every rank sends to every other rank at once (Thakur, Rabe
                       fully connected chips, each pair has its own link.
 pairwise              all-to-all in n - 1 rounds, in each of which a rank exchanges with one partner
                       (Thakur et al. 2005)
-halving_doubling      Rabenseifner, "Optimization of collective reduction operations" (2004)
+halving_doubling      Rabenseifner, "Optimization of collective reduction operations" (2004). Of n
+                      ranks that are no power of two, those above the next lower one first send
+                      their message to a partner, which sends them the result at the end, as in
+                      MPICH (Thakur et al. 2005).
 binary_tree           the whole message passes every level of a tree before the next level starts
 double_binary_tree    two trees, each for half of the message, in which a rank is a leaf of one and
                       a node of the other; pipelined (Sanders, Speck and Träff, "Two-tree algorithms
@@ -150,10 +153,32 @@ _DIRECT = {
     "all_to_all": Cost(_one, _shards, _others),
     "point_to_point": Cost(_one, _one),
 }
+
+
+def _power(n: Floats) -> Floats:
+    """Return the largest power of two that is not above the number of ranks."""
+    return np.asarray(np.exp2(np.floor(np.log2(n))), dtype=np.float64)
+
+
+def _halving(*, times: float, partners: Callable[[Floats], Floats]) -> Cost:
+    """Return the cost of halving or doubling `times`, and of two steps with partners.
+
+    `partners` is the volume of these two steps, which a power of two does not need.
+    """
+
+    def steps(n: Floats) -> Floats:
+        return times * np.log2(_power(n)) + np.where(n > _power(n), 2.0, 0.0)
+
+    def volume(n: Floats) -> Floats:
+        return times * _shards(_power(n)) + np.where(n > _power(n), partners(n), 0.0)
+
+    return Cost(steps, volume)
+
+
 _HALVING_DOUBLING = {
-    "all_reduce": Cost(_levels_twice, _shards_twice),
-    "reduce_scatter": Cost(_levels, _shards),
-    "all_gather": Cost(_levels, _shards),
+    "all_reduce": _halving(times=2.0, partners=_two),
+    "reduce_scatter": _halving(times=1.0, partners=lambda n: 1.0 + 1.0 / n),
+    "all_gather": _halving(times=1.0, partners=lambda n: 1.0 + 1.0 / n),
 }
 _BINARY_TREE = {
     "all_reduce": Cost(_levels_twice, _levels_twice),

@@ -25,7 +25,8 @@ hierarchical   reduce-scatter in the domain, the operation between domains on se
                all-gather in the domain; an all-to-all first collects what goes to the same rail
 in_switch      the switch of a domain sums (NVLink SHARP), and a double binary tree between domains
 in_network     also the switches between domains sum (SHARP of InfiniBand)
-direct         every pair of chips exchanges directly: over all links of a mesh at once
+direct         every pair of chips exchanges directly: over all links of a mesh at once, and over
+               the port of each chip, once for each receiver, with chips of other domains
 deepep         an all-to-all that sends a token once to each domain (DeepEP, arXiv 2412.19437)
 =============  ====================================================================================
 """
@@ -178,11 +179,19 @@ def _in_switch(between: str) -> Callable[[Group], Use]:
 
 
 def _direct(operation: str) -> Callable[[Group], Use]:
+    """Every chip sends its shard, or parts to be summed, to each other chip itself.
+
+    What goes to other domains passes the port of the chip once for each receiver there, in rounds
+    of pairs, as in an all-to-all.
+    """
+    times = 2.0 if operation == "all_reduce" else 1.0
+
     def use(group: Group) -> Use:
         steps, _ = _cost("direct", operation, group.inside)
-        near = _switched_or_direct(group, operation)
-        between, far = _cost("ring", operation, group.domains)
-        return Use(near, far / group.inside, steps, between)
+        pairs = _pairwise(group)
+        cost = group.links.mesh_reduce_cost if operation == "all_reduce" else 1.0
+        near = times * np.where(group.links.mesh, cost * pairs.near, pairs.near)
+        return Use(near, times * pairs.far, steps, times * pairs.far_steps)
 
     return use
 

@@ -17,6 +17,7 @@ from clustersim.array_types import Bools, Floats
 from clustersim.report.amounts import durations_text, in_one_unit
 from clustersim.report.of_run.fleet import offered_load_text
 from clustersim.report.of_run.idle import idle_text
+from clustersim.report.of_run.network_cost import NetworkCost
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
@@ -58,7 +59,8 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
     joined = f", and {busy}" if waiting == _NO_WAIT else f". {capital(busy)}"
-    sentence = f"{_cancelled(result)}{waiting}{joined}.{_waits_again(result)}"
+    network = NetworkCost.of(result)
+    sentence = f"{network.sentence}{_cancelled(result)}{waiting}{joined}.{_waits_again(result)}"
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -67,8 +69,8 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
         label,
         value,
         interval,
-        tuple(_hinges(result, tables, use, int(never.sum()))),
-        tuple(_next_steps(result, tables, int(never.sum()))),
+        tuple(filter(None, [network.hinges_on, *_hinges(result, tables, use, int(never.sum()))])),
+        tuple(_next_steps(result, tables, int(never.sum()), network.next_step)),
     )
 
 
@@ -417,10 +419,12 @@ def _row(table: pd.DataFrame, column: str, choose: Callable[[Floats], Any]) -> d
     return table.iloc[int(choose(table[column].to_numpy(dtype=np.float64)))].to_dict()
 
 
-def _next_steps(result: Result, tables: RunTables, never: int) -> Iterator[str]:
-    """Yield what to do next."""
+def _next_steps(result: Result, tables: RunTables, never: int, first: str) -> Iterator[str]:
+    """Yield what to do next, with `first` (if it is not empty) before most others."""
     if result.interrupted:
         yield "Run again without an interrupt: the numbers cover only a part of the run."
+    if first:
+        yield first
     if never:
         yield "Read why jobs can never run (below), and change the fleet or these jobs."
     recorded = tables.recorded_waits

@@ -44,6 +44,7 @@ from clustersim.simulation.networked.network_model import (
     network_model,
 )
 from clustersim.simulation.networked.network_spec import NetworkSpec
+from clustersim.simulation.networked.unused_settings import unused_settings
 from clustersim.simulation.no_progress import checkpoint_notes
 from clustersim.simulation.outcome import fleet_facts, result_of, run_facts
 from clustersim.simulation.preemption_notes import no_length_notes, preemption_notes
@@ -232,7 +233,9 @@ def simulate(
         names = [pool.name for pool in cluster.pools]
         facts[PLANNED_WINDOWS] = plain_windows(planned.windows, names)
     notes = [*runtimes.notes, *eligible.notes, *ran.notes]
-    notes += [] if model is None else model.notes()
+    if model is not None:
+        end_s = None if ran.record.interrupted else ran.record.end_s
+        notes = [*unused_settings(model.spec, end_s), *notes, *model.notes()]
     notes += notes_on_windows(planned, jobs, ran.record.end_s)
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)

@@ -59,6 +59,18 @@ def test_the_direct_algorithm_uses_all_links_of_a_mesh(operation):
     assert found == pytest.approx(ring, rel=1e-6)
 
 
+@pytest.mark.parametrize(("operation", "times"), [(name, 1 + (name == SUMS[0])) for name in SUMS])
+def test_the_direct_algorithm_sends_to_each_chip_of_other_domains(operation, times):
+    """On 4 nodes of 8, a chip sends shards of S/32 to 7 chips on its node and 24 on others."""
+    far = seconds("direct", operation, far=50e9)
+    assert far == pytest.approx(times * 24 / 32 * SIZE / 50e9, rel=1e-6)
+    near = seconds("direct", operation, near=400e9)
+    assert near == pytest.approx(times * 7 / 32 * SIZE / 400e9, rel=1e-6)
+    one = seconds("direct", operation, near=400e9, ranks=8.0)
+    assert one == pytest.approx(times * 7 / 8 * SIZE / 400e9, rel=1e-6)
+    assert far > 7 * seconds("hierarchical", operation, far=50e9)
+
+
 def test_switches_sum_by_hand():
     """Within: 9/8 S at 1.25 times the time per byte; between: 2 S / 8 by a tree, S / 8 by SHARP."""
     for name in ("in_switch", "in_network"):

@@ -12,9 +12,13 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.network_slowdown import slowdowns_by_size
 from clustersim.cli.main import main
 from clustersim.report.of_run.network_section import network_section
 from clustersim.report.page import Figure, Table
+from clustersim.report.run_answer import run_answer
+from clustersim.report.run_tables import RunTables
+from clustersim.simulation.metrics import network_loss
 
 FABRIC = {"type": "rail-optimised", "rails": 1, "unit_nodes": 2, "oversubscription": {"leaf": 4}}
 GANG = {
@@ -159,3 +163,30 @@ def test_metrics_draws_the_distributions_of_runs(
     ):
         assert main(["metrics", *arguments]) == 2
         assert problem in capsys.readouterr().err
+
+
+def test_the_answer_begins_with_the_network_if_it_costs_much(ran: Path, tmp_path: Path) -> None:
+    result = cs.Result.load(ran)
+    lost = network_loss(result.attempts)  # type: ignore[arg-type]
+    assert lost > 0.1
+    answer = run_answer(result, RunTables.of(result))
+    share = f"{lost:.1%}".replace("%", " %")
+    mean = slowdowns_by_size(result)["mean"][0]
+    assert answer.sentence.startswith(
+        f"Jobs lose {share} of their accelerator time to the network; finished jobs run {mean:.2f} "
+    )
+    assert answer.hinges_on[0].startswith(f"The network: it takes {share}")
+    assert "placement (random)" in answer.hinges_on[0]
+    assert "(topology_aware)" in answer.next_steps[0]
+    assert answer.sentence in shown(ran)
+    near = saved(tmp_path, scheduler={"placement": "topology_aware"})
+    answer = run_answer(cs.Result.load(near), RunTables.of(cs.Result.load(near)))
+    assert "less oversubscription" in answer.next_steps[0]
+
+
+def test_the_answer_leaves_the_network_out_if_it_costs_little(tmp_path: Path) -> None:
+    result = cs.Result.load(saved(tmp_path, network={"communication_share": 0.02}))
+    assert 0 < network_loss(result.attempts) <= 0.1  # type: ignore[arg-type]
+    answer = run_answer(result, RunTables.of(result))
+    texts = (answer.sentence, *answer.hinges_on, *answer.next_steps)
+    assert not any("etwork" in text for text in texts)
