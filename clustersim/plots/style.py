@@ -24,11 +24,11 @@ from clustersim.outputs import replacing, write_errors
 __all__ = [
     "COLOURS",
     "FORMATS",
-    "check_formats",
     "LINE_STYLES",
     "MARKERS",
     "PALETTE",
     "STYLE",
+    "check_formats",
     "colour",
     "new_figure",
     "picture_formats",
