@@ -141,7 +141,7 @@ def _unused(
 
     def is_set(given: Checkpointing | SharedStorageSpec, field: str) -> bool:
         value: object = getattr(given, field)
-        return value != type(given).model_fields[field].default
+        return bool(value != type(given).model_fields[field].default)
 
     limits = [spec.metadata_rate, *(pool.metadata_rate for pool in spec.pools.values())]
     no_effect = "has no effect, because"

@@ -66,4 +66,4 @@ def _of_faults(faults: NetworkFaults, end_s: float | None) -> Iterator[str]:
 def _is_set(spec: NetworkSpec | NetworkFaults, field: str) -> bool:
     """Return whether a field differs from its default."""
     value: object = getattr(spec, field)
-    return value != type(spec).model_fields[field].default
+    return bool(value != type(spec).model_fields[field].default)
