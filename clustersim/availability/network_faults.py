@@ -114,7 +114,7 @@ def _named(events: list[NetworkFaultEvent], parts: NetworkParts) -> list[Network
     problems: list[str] = []
     faults: list[NetworkFault] = []
     for number, event in enumerate(events):
-        field = f"faults.events.{event.name or number}"
+        field = f"faults.events{f'.{event.name}' if event.name else f'[{number}]'}"
         if event.until is not None:
             end_s = event.until
         else:

@@ -101,6 +101,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         option, colon, problem = message.removeprefix("argument ").partition(": ")
+        if problem == "expected one argument":
+            problem += f"; write a value that begins with a minus sign as {option}=VALUE"
         if colon and message.startswith("argument ") and not problem.startswith("invalid choice"):
             raise InputError(option, problem)
         super().error(message)

@@ -98,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("--links", "is only allowed with FILE")
         return write_site(args)
     refuse_site_options(args)
+    if args.plot is not None:
+        from clustersim.plots.style import check_formats
+
+        check_formats(args.plot, picture_file(args.plot)[1])
     catalogue = load_catalogue(*args.catalogue)
     spec = None if args.file is None else load_cluster(args.file, catalogue, case=args.case)
     spec, load = (spec, None) if args.load is None else _with_load(args.load, spec)

@@ -28,6 +28,7 @@ __all__ = [
     "MARKERS",
     "PALETTE",
     "STYLE",
+    "check_formats",
     "colour",
     "new_figure",
     "picture_formats",
@@ -139,6 +140,18 @@ def svg_text(figure: Figure) -> str:
     return text.getvalue()
 
 
+def check_formats(path: str | Path, formats: Sequence[str]) -> None:
+    """Raise an error if figures cannot be saved in one of the formats.
+
+    Examples
+    --------
+    >>> check_formats("fleet", ["svg"])
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(path, f"cannot save a figure as {unknown[0]!r}; allowed: png, svg, pdf")
+
+
 def save_figure(
     figure: Figure, path: str | Path, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
@@ -170,9 +183,7 @@ def save_figure(
     >>> [path.name for path in save_figure(figure, "figures/empty")]
     ['empty.png', 'empty.svg']
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise InputError(path, f"cannot save a figure as {unknown[0]!r}; allowed: png, svg, pdf")
+    check_formats(path, formats)
     written = []
     for name in formats:
         target = Path(f"{path}.{name}")

@@ -10,7 +10,7 @@ from clustersim.array_types import Ints
 from clustersim.errors import unknown_name
 from clustersim.topology.pool_cables import PoolCables
 
-__all__ = ["PartNames"]
+__all__ = ["PartNames", "range_text"]
 
 _UPLINKS = re.compile(r"([a-z-]+)/(\d+)/uplinks")
 _NIC = re.compile(r"node/(\d+)/nic/(\d+)")
@@ -72,9 +72,8 @@ class PartNames:
     def _check(self, kind: str, index: int) -> None:
         count = self._own.count_of[kind]
         if index >= count:
-            first, last = (self._named(f"{kind}/{each}") for each in (0, count - 1))
-            wrong = self._named(f"{kind}/{index}")
-            raise ValueError(f"there is no {wrong}; allowed: {first} to {last}")
+            allowed = range_text(*(self._named(f"{kind}/{each}") for each in (0, count - 1)))
+            raise ValueError(f"there is no {self._named(f'{kind}/{index}')}; allowed: {allowed}")
 
     def _vertex(self, kind: str, index: int, nodes: bool) -> Ints:
         name, kinds = self._named(f"{kind}/{index}"), self._own.switch_kinds
@@ -95,7 +94,9 @@ class PartNames:
         if not n_ports:
             raise ValueError(f"there is no {name}: no switch connects the nodes; name a link")
         if nic >= n_ports:
-            raise ValueError(f"there is no {name}; allowed: nic/0 to nic/{n_ports - 1}")
+            raise ValueError(
+                f"there is no {name}; allowed: {range_text('nic/0', f'nic/{n_ports - 1}')}"
+            )
         return ports[node, nic : nic + 1]
 
     def _uplinks(self, kind: str, group: int) -> Ints:
@@ -106,8 +107,10 @@ class PartNames:
         level = kinds.index(kind)
         count = trunks[level].n_groups
         if group >= count:
-            first, last = (self._named(f"{kind}/{each}/uplinks") for each in (0, count - 1))
-            raise ValueError(f"there is no {name}; allowed: {first} to {last}")
+            allowed = range_text(
+                *(self._named(f"{kind}/{each}/uplinks") for each in (0, count - 1))
+            )
+            raise ValueError(f"there is no {name}; allowed: {allowed}")
         groups, cables = self._own.trunks[level]
         found: Ints = cables[groups == group]
         return found
@@ -142,6 +145,11 @@ class PartNames:
         more = f" and {len(ends) - _MOST_NAMES} more" if len(ends) > _MOST_NAMES else ""
         shown = ", ".join(ends[:_MOST_NAMES]) or "none"
         return f"allowed at {self._named(f'{kind}/{index}')}: {shown}{more}"
+
+
+def range_text(first: str, last: str) -> str:
+    """Return what is allowed: both ends of a range, or its only name."""
+    return first if first == last else f"{first} to {last}"
 
 
 def _one_of(cables: Ints, number: int | None, name: str) -> Ints:

@@ -137,7 +137,7 @@ def test_what_may_fail_is_what_fails() -> None:
 PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown part": (
         {"events": [{"of": "a/leaf/0", "at": 0}, {"of": "a/laef/0", "at": 0}]},
-        r"faults.events.1.of: a/laef/0: unknown kind of switch 'laef'; did you mean 'leaf'\?",
+        r"faults.events\[1\].of: a/laef/0: unknown kind of switch 'laef'; did you mean 'leaf'\?",
     ),
     "of an event with a name": (
         {"events": [{"name": "cut", "of": ["a/leaf/0", "b/leaf/0"], "at": 0}]},
@@ -168,7 +168,7 @@ def test_fabrics_without_such_parts_are_left_out_unless_there_is_none() -> None:
 
 def test_the_connection_of_a_pool_can_only_be_degraded() -> None:
     cluster = fabric_cluster("rails", "rails", joined=True)
-    with pytest.raises(InputError, match=r"events.0.capacity: must be above 0 for a/uplinks"):
+    with pytest.raises(InputError, match=r"events\[0\].capacity: must be above 0 for a/uplinks"):
         sequence(cluster, events=[{"of": "a/uplinks", "at": 0}])
     found = sequence(cluster, events=[{"of": "a/uplinks", "at": 0, "capacity": 0.1}])
     assert len(list(found)) == 1

@@ -20,7 +20,7 @@ def event(**fields: Any) -> dict[str, Any]:
 FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown part": (
         event(of="a/leaf/16"),
-        ("network: faults.events.0.of: there is no a/leaf/16; allowed: a/leaf/0 to a/leaf/15",),
+        ("network: faults.events[0].of: there is no a/leaf/16; allowed: a/leaf/0 to a/leaf/15",),
     ),
     "unknown pool": (
         event(name="cut", of=["a/leaf/0", "h20/leaf/0"]),

@@ -81,6 +81,8 @@ def test_errors_by_chip_and_operation(capsys):
         ((*JOB[:-2],), "needs --count; or --errors"),
         ((*JOB, "--op", "allreduce"), "did you mean 'all_reduce'"),
         ((*JOB, "--size", "1 GBit"), "--size: "),
+        ((*JOB, "--size", "-1GB"), "as --size=VALUE"),
+        ((*JOB, "--size=-1GB"), "size_bytes: must be more than 0"),
         ((*JOB, "--accelerator", "H2000"), "unknown accelerator 'H2000'; did you mean"),
         ((*JOB, "--algorithm", "rng"), "unknown algorithm 'rng'; did you mean 'ring'"),
         ((*JOB, "--fabric", "efs"), "unknown fabric 'efs'; did you mean 'efa'"),

@@ -81,6 +81,7 @@ def test_the_load_of_a_run_is_shown(runs: Path, capsys: pytest.CaptureFixture[st
             ["h20-pod", "--links-of", "h20/node/999"],
             "there is no h20/node/999; allowed: h20/node/0",
         ),
+        (["--load", "network", "--plot", "x.gif"], "cannot save a figure as 'gif'; allowed: png"),
         (["h20-pod", "--links-of", "h02/node/1"], "unknown pool 'h02'"),
     ],
 )

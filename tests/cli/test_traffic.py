@@ -84,6 +84,7 @@ def test_chips_are_divided_among_the_nodes() -> None:
         (("--topology", "h200-superpod", "--nodes", "0", "--placement", "spread"), "either"),
         (("--topology", "h200-superpod", "--nodes", "3-1"), "--nodes: must be numbers and ranges"),
         (("--topology", "h200-superpod", "--nodes", "0-9"), "10 nodes of 8 chips hold a job of"),
+        (("--topology", "h200-superpod", "--nodes", "0,0"), "error: traffic: nodes: must not"),
         (("--topology", "h200-superpod", "--nodes", "999"), "unknown node 999"),
         (("--topology", "h20-pod"), "unknown accelerator in the topology 'H200'"),
         (("--topology", "mixed-small", "--nodes", "31-32"), "nodes: must be in one pool with H200"),

@@ -11,6 +11,7 @@ import pytest
 import clustersim as cs
 from clustersim.errors import InputError
 from clustersim.topology import Cluster, NetworkParts, PartKind, build_graph, is_datacenter
+from clustersim.topology.part_names import range_text
 from tests.network.leaf_clusters import leaf_cluster
 from tests.topology.fabric_clusters import FABRICS, fabric_cluster, fabric_spec
 
@@ -135,6 +136,14 @@ WRONG = {
 def test_a_wrong_name_is_told_what_is_allowed(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(WRONG[name])}"):
         NetworkParts(fabric_cluster("rails")).cables_of(name)
+
+
+def test_a_single_part_is_no_range() -> None:
+    alone = NetworkParts(fabric_cluster("one rail"))
+    with pytest.raises(ValueError, match=r"there is no a/node/0/nic/9; allowed: nic/0 to nic/7$"):
+        alone.cables_of("a/node/0/nic/9")
+    assert range_text("g/spine/0", "g/spine/0") == "g/spine/0"
+    assert range_text("g/spine/0", "g/spine/3") == "g/spine/0 to g/spine/3"
 
 
 def test_what_has_no_cables_says_so() -> None:

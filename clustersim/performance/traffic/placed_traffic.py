@@ -220,8 +220,8 @@ def _checked(
             f"{held.sum():,}"
         )
     if problems:
-        raise InputError("placed_traffic", problems)
-    graph.check_nodes("placed_traffic", node.astype(np.int64))
+        raise InputError("traffic", problems)
+    graph.check_nodes("traffic", node.astype(np.int64))
     return node.astype(np.int64), held.astype(np.int64)
 
 
