@@ -185,7 +185,7 @@ def answer_briefing(
         equal=proportional(fleet.rates, fleet.training_share),
         demand_dates=tuple(dates),
         demand=np.array(demand),
-        notes=tuple(dict.fromkeys([*notes, *loss.problems])),
+        notes=notes,
         quick=quick,
     )
 

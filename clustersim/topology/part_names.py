@@ -26,7 +26,7 @@ class PartNames:
     ----------
     own : PoolCables
     examples : sequence of str
-        Names for the message about one that is no name of a part.
+        Names that a message about an unknown part suggests.
     """
 
     def __init__(self, own: PoolCables, examples: list[str]) -> None:

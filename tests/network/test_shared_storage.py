@@ -16,7 +16,7 @@ GB = 1e9
 
 
 def rates(system: StorageSystem, *transfers: dict[str, float]) -> list[float]:
-    """Rates of transfers that go on at the same time, GB/s; they write unless told otherwise."""
+    """Rates of transfers that go on at the same time, GB/s; by default, they write."""
     storage = SharedStorage(system)
     for key, each in enumerate(transfers):
         storage.begin(key, **{"size_bytes": 1e12, "clients": 1, "reads": False, **each})

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         files = sorted(path.name for path in folder.iterdir())
     for number, sentence in enumerate(data["headlines"], 1):
         print(f"{number}. {sentence}")
-    for note in answer.notes:
+    problems = (f"loss factor: {each}" for each in loss.problems)
+    for note in (*answer.notes, *problems):
         print(f"Note: {note}", file=sys.stderr)
     print(f"page: {args.out}/briefing.html (and briefing.pdf)")
     write_json({**data, "files": [f"{args.out}/{name}" for name in files]})

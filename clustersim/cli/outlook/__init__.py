@@ -74,13 +74,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "probability P (h200@2026-09-01:0.3); without P (at most once), the break-even probability "
         "of the first case and each other one is computed",
     )
+    _add_sampling(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
+    parser.add_argument(
+        "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
+    )
+    add_formats(parser)
+    add_changes(parser, " of the scenario, in every case")
+    add_catalogue(parser, "chips and models")
+    parser.set_defaults(run=run)
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of draws and runs, and the seed."""
     parser.add_argument(
         "--draws", type=whole_number, default=10_000, metavar="N", help="default: 10,000"
     )
     parser.add_argument(
         "--model-draws",
         type=whole_number,
-        default=16,
+        default=19,
         metavar="N",
         help="draws of the coefficients of the performance model (default: 19; 0 for none)",
     )
@@ -94,14 +107,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--seed", type=whole_number, metavar="N", help="default: that of the scenario"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument(
-        "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
-    )
-    add_formats(parser)
-    add_changes(parser, " of the scenario, in every case")
-    add_catalogue(parser, "chips and models")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

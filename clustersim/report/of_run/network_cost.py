@@ -21,7 +21,7 @@ _COMPACT = "topology_aware"
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a run lost to the network, in words; the texts are empty if it is at most a tenth.
+    """Texts on what a run lost to the network; they are empty if it is at most a tenth.
 
     Attributes
     ----------
